@@ -96,7 +96,7 @@ func (b *Body) Fields(c *jute.Coder, op Op) {
 		}
 		jute.Strings(c, &b.Paths)
 	case OpMulti:
-		jute.Vector(c, &b.Parts, 8, (*Part).fields)
+		jute.Vector(c, &b.Parts, 8, func(c *jute.Coder, p *Part) { p.fields(c) })
 	case OpError:
 		c.Int((*int32)(&b.Err))
 	default:
