@@ -1,0 +1,93 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/meerkat-zk/meerkat/server"
+	"github.com/meerkat-zk/meerkat/server/zoocfg"
+)
+
+func serverCommand() *cobra.Command {
+	var logFormat, logLevel string
+	cmd := &cobra.Command{
+		Use:   "server [zoo.cfg]",
+		Short: "Run a server",
+		Long: "Run a server with the configuration of a zoo.cfg. Without one: on 127.0.0.1:2181,\n" +
+			"with its data in ./meerkat-data. SIGTERM stops it cleanly.",
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			logger, err := newLogger(cmd.ErrOrStderr(), logFormat, logLevel)
+			if err != nil {
+				return &exitError{exitInvocation, err}
+			}
+			cfg, err := loadConfig(args, cmd.ErrOrStderr(), logger)
+			if err != nil {
+				return &exitError{exitInvocation, err}
+			}
+			return serve(cmd.Context(), cfg, logger)
+		},
+	}
+	cmd.Flags().StringVar(&logFormat, "log", "text", "log format: text or json")
+	cmd.Flags().StringVar(&logLevel, "log-level", "info", "log level: debug, info, warn or error")
+	return cmd
+}
+
+func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("--log-level: %q is none of debug, info, warn, error", level)
+	}
+	o := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, o)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, o)), nil
+	}
+	return nil, fmt.Errorf("--log: %q is neither text nor json", format)
+}
+
+func loadConfig(args []string, stderr io.Writer, logger *slog.Logger) (*zoocfg.Config, error) {
+	if len(args) == 0 {
+		cfg := zoocfg.Default()
+		fmt.Fprintf(stderr, "no configuration given: serving on %s:%d with data in %s\n",
+			cfg.ClientPortAddress, cfg.ClientPort, cfg.DataDir)
+		return cfg, nil
+	}
+	cfg, warnings, err := zoocfg.Load(args[0])
+	for _, w := range warnings {
+		logger.Warn(w.String())
+	}
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Ensemble() {
+		return nil, fmt.Errorf("%s names several voters: this release serves standalone only",
+			args[0])
+	}
+	return cfg, nil
+}
+
+// serve runs a server until the context ends or it cannot go on.
+func serve(ctx context.Context, cfg *zoocfg.Config, logger *slog.Logger) error {
+	tuneMemory()
+	s, err := server.Start(server.Options{Config: cfg, Build: build(), Logger: logger})
+	if err != nil {
+		return &exitError{exitDataDir, err}
+	}
+	for _, a := range s.Addrs() {
+		logger.Info("serving", "addr", a.String())
+	}
+	select {
+	case <-ctx.Done():
+		logger.Info("stopping")
+		return s.Stop()
+	case err := <-s.Failed():
+		return err
+	}
+}

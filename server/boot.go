@@ -1,0 +1,185 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/meerkat-zk/meerkat/jute"
+	"github.com/meerkat-zk/meerkat/proto"
+	"github.com/meerkat-zk/meerkat/tree"
+	"github.com/meerkat-zk/meerkat/wal"
+)
+
+// Booting: the newest snapshot that is whole, then the log behind it, make the head. Nothing is
+// published before all of it stands (FileTxnSnapLog.restore).
+
+// recovered is what the disk held.
+type recovered struct {
+	head     *tree.Head
+	replayed int        // log records
+	snapshot proto.Zxid // the snapshot that was read; -1 if there was none
+}
+
+// recover reads the data directory.
+func (s *Server) recover() (recovered, error) {
+	r, err := s.loadSnapshot()
+	if err != nil {
+		return r, err
+	}
+	from := r.head.Zxid() + 1
+	began := time.Now()
+	last, err := wal.Replay(s.files, from, func(z proto.Zxid, record []byte) error {
+		if z < from {
+			return nil // the file begins before the snapshot
+		}
+		if r.snapshot < 0 && !s.cfg.SnapshotTrustEmpty {
+			return fmt.Errorf("there is a log (%v) in %s but no snapshot in %s: if the snapshot was "+
+				"lost, restore it; if there never was one, set snapshot.trust.empty=true for one start",
+				z, s.files.LogDir, s.files.SnapDir)
+		}
+		r.replayed++
+		return s.replay(r.head, z, record)
+	})
+	if err != nil {
+		return r, err
+	}
+	s.logger.Info("data loaded", "snapshot", r.snapshot, "log_records", r.replayed,
+		"zxid", r.head.Zxid(), "znodes", r.head.NodeCount(), "took", time.Since(began))
+	_ = last
+	return r, nil
+}
+
+// replay applies one log record. Until the tree is known to be whole, what a fuzzy snapshot of
+// Java already holds is forgiven, as Java forgives it; the first digest that fits ends that.
+func (s *Server) replay(h *tree.Head, z proto.Zxid, record []byte) error {
+	var t proto.Txn
+	r := jute.ReaderMax(record, len(record))
+	t.Fields(&r)
+	if r.Err() != nil {
+		return fmt.Errorf("the transaction %v cannot be read: %w", z, r.Err())
+	}
+	var events []tree.Event
+	if err := h.Apply(&t, &events); err != nil {
+		return fmt.Errorf("the transaction %v does not apply: %w", z, err)
+	}
+	if !t.HasDigest || t.Digest.Version != proto.DigestVersion || !s.cfg.DigestEnabled {
+		return nil
+	}
+	fits := t.Digest.TreeDigest == h.Digest()
+	switch {
+	case fits && h.Tolerant():
+		h.SetTolerant(false)
+	case !fits && !h.Tolerant():
+		return fmt.Errorf("after the transaction %v the tree's digest is %x, the log says %x",
+			z, uint64(h.Digest()), uint64(t.Digest.TreeDigest))
+	}
+	return nil
+}
+
+// loadSnapshot reads the newest snapshot that is whole; damaged ones are said and passed over.
+func (s *Server) loadSnapshot() (recovered, error) {
+	o := s.treeOptions()
+	files, err := wal.Snapshots(s.files)
+	if err != nil {
+		return recovered{}, err
+	}
+	var first error
+	for _, f := range files {
+		h, err := s.readSnapshot(f, o)
+		if err == nil {
+			h.SetTolerant(true)
+			return recovered{head: h, snapshot: h.Zxid()}, nil
+		}
+		s.logger.Warn("snapshot passed over", "file", f.Path, "err", err)
+		if first == nil {
+			first = err
+		}
+	}
+	if first != nil {
+		return recovered{}, fmt.Errorf("no snapshot in %s is whole: restore one from a backup; "+
+			"the newest: %w", s.files.SnapDir, first)
+	}
+	return recovered{head: tree.NewHead(o), snapshot: -1}, nil
+}
+
+func (s *Server) readSnapshot(f wal.SnapshotFile, o tree.Options) (*tree.Head, error) {
+	if f.Invalid != nil {
+		return nil, f.Invalid
+	}
+	r, err := f.Open(s.files.FS)
+	if err != nil {
+		return nil, err
+	}
+	h, err := tree.ReadSnapshot(r, f.Zxid, o)
+	return h, errors.Join(err, r.Close())
+}
+
+func (s *Server) treeOptions() tree.Options {
+	return tree.Options{ExtendedTypes: s.cfg.ExtendedTypes, NoDigest: !s.cfg.DigestEnabled,
+		Emulate353TTL: s.cfg.Emulate353TTLNodes}
+}
+
+// dropDeadOwners removes ephemerals whose session no log and no snapshot knows.
+func dropDeadOwners(h *tree.Head, log *slog.Logger) {
+	h.DeadOwners(func(session int64) bool {
+		log.Warn("ephemerals of an unknown session removed", "session", fmt.Sprintf("0x%x", session))
+		return true
+	})
+}
+
+// A snapshotter saves roots, at most one at a time.
+type snapshotter struct {
+	srv   *Server
+	roots chan *tree.Root // room for one: the core offers, run takes, stop closes
+}
+
+func (p *snapshotter) start() {
+	p.roots = make(chan *tree.Root, 1)
+	p.srv.aside.Add(1)
+	go p.run()
+}
+
+// stop lets a snapshot that is being written finish. The core has ended before.
+func (p *snapshotter) stop() { close(p.roots) }
+
+// offer asks for a root to be saved; it is passed over while another one waits.
+func (p *snapshotter) offer(r *tree.Root) {
+	select {
+	case p.roots <- r:
+	default:
+	}
+}
+
+// run is the snapshotter's goroutine. It ends when roots is closed, by stop.
+func (p *snapshotter) run() {
+	defer p.srv.aside.Done()
+	for r := range p.roots {
+		if err := p.srv.save(r); err != nil {
+			p.srv.fatal(fmt.Errorf("a snapshot could not be written: %w", err))
+			return
+		}
+	}
+}
+
+// save writes a snapshot of a root, then removes the files that it makes needless.
+func (s *Server) save(r *tree.Root) error {
+	began := time.Now()
+	path, size, err := wal.WriteSnapshot(s.files, r.Zxid(), s.compression, func(w io.Writer) error {
+		return r.WriteSnapshot(w, tree.SnapshotOptions{Digest: s.cfg.DigestEnabled})
+	})
+	if err != nil {
+		return err
+	}
+	s.logger.Info("snapshot written", "file", path, "bytes", size, "took", time.Since(began))
+	if s.cfg.PurgeInterval == 0 {
+		return nil
+	}
+	removed, err := wal.Purge(s.files, s.cfg.SnapRetainCount, r.Zxid())
+	if len(removed) > 0 {
+		s.logger.Info("old files removed", "files", len(removed))
+	}
+	return err
+}

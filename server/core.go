@@ -1,0 +1,284 @@
+package server
+
+import (
+	"github.com/meerkat-zk/meerkat/jute"
+	"github.com/meerkat-zk/meerkat/proto"
+	"github.com/meerkat-zk/meerkat/server/auth"
+	"github.com/meerkat-zk/meerkat/tree"
+	"github.com/meerkat-zk/meerkat/wal"
+	"github.com/meerkat-zk/meerkat/zab"
+)
+
+// The life of a write in the core:
+//
+//  1. turn takes all requests that wait; each is planned against the head (plan.go), applied
+//     to it, and encoded once, into the open batch.
+//  2. When the log is idle, or the batch is full, the head is frozen into the batch's root and
+//     the batch's records go to the log: seal.
+//  3. The log says Durable; zab says what is committed by that; committed batches are
+//     published in order: to the feed, where the loops answer.
+//
+// A batch stays open while an fsync is out, so batches grow with the load and nothing waits
+// for a timer.
+
+// A clock is the time of one turn, read by the shell.
+type clock struct {
+	wallMs int64 // since 1970: goes into transactions
+	monoMs int64 // never steps back: deadlines
+}
+
+// Settings are what the core must know of the configuration.
+type settings struct {
+	serverID          int64
+	loops             int
+	tickMs            int64
+	minTimeoutMs      int32
+	maxTimeoutMs      int32
+	enforceQuota      bool
+	skipACL           bool
+	extendedTypes     bool
+	digest            bool
+	closeSessionPaths bool
+	reconfigEnabled   bool
+	fieldBytesMax     int
+	reapIntervalMs    int64
+	reapPerMinute     int64
+	reapNeverUsedMs   int64
+	providers         *auth.Providers
+	softQuota         func(path string) // tells of a soft quota that is exceeded
+}
+
+// The core owns the head tree, the sessions' owners and deadlines, and the batches in flight.
+// Only its goroutine touches it; turn reads no clock and starts no goroutine.
+type core struct {
+	settings
+	now    clock
+	head   *tree.Head
+	leader *zab.Leader
+
+	open     *batch   // what the next seal hands over; Invariant: newer than all in flight
+	inFlight []*batch // sealed, not yet published; oldest first
+	logging  int      // of those, how many wait for the log
+
+	sessions sessions
+	reaper   reaper
+	spread   spread // when to snapshot
+
+	// Scratch of one request, so that planning allocates nothing.
+	txn     proto.Txn
+	scratch operation
+	ops     []operation
+
+	out outputs
+}
+
+// outputs is what a turn wants done; the shell does it in this order.
+type outputs struct {
+	appends []wal.Item
+	publish []*batch
+	ask     bool // ask every loop for whom it heard
+}
+
+// turn takes in what happened, in a fixed order, and leaves in c.out what is to be done.
+func (c *core) turn(in *inputs, now clock) {
+	c.now = now
+	c.out.appends = c.out.appends[:0]
+	clear(c.out.publish)
+	c.out.publish = c.out.publish[:0]
+	c.out.ask = false
+
+	c.onDurable(in.durable)
+	for _, t := range in.touches {
+		c.sessions.touch(t.session, t.heardMs)
+	}
+	for i := range in.requests {
+		c.onRequest(&in.requests[i])
+	}
+	if in.answered > 0 {
+		c.onAnswered(in.answered)
+	}
+	if in.ticked {
+		c.onTick()
+	}
+	for _, f := range in.calls {
+		f(c)
+	}
+	if c.logging == 0 {
+		c.seal()
+	}
+}
+
+// onDurable counts our own log as a voter and publishes what is committed by it.
+func (c *core) onDurable(z proto.Zxid) {
+	if z <= c.leader.Committed() {
+		return
+	}
+	for _, b := range c.inFlight {
+		if b.txns > 0 && b.records != nil && b.last <= z {
+			b.records = nil
+			c.logging--
+		}
+	}
+	c.release(c.leader.OnAck(c.serverID, z))
+}
+
+// release publishes the batches in flight whose last zxid is committed.
+func (c *core) release(committed proto.Zxid) {
+	n := 0
+	for n < len(c.inFlight) && c.inFlight[n].last <= committed {
+		n++
+	}
+	c.out.publish = append(c.out.publish, c.inFlight[:n]...)
+	rest := copy(c.inFlight, c.inFlight[n:])
+	clear(c.inFlight[rest:])
+	c.inFlight = c.inFlight[:rest]
+}
+
+// seal ends the open batch: its root is frozen and its records go to the log. A batch of notes
+// alone needs no log; it is published as soon as all before it are.
+func (c *core) seal() {
+	b := c.open
+	if len(b.entries) == 0 {
+		return
+	}
+	roll := false
+	b.last = c.head.Zxid()
+	if b.txns > 0 {
+		b.root = c.head.Freeze()
+		c.out.appends = append(c.out.appends, wal.Item{
+			First: b.entries[0].zxid, Last: b.last, Records: b.records, Roll: b.roll,
+		})
+		c.leader.Propose(b.last)
+		c.logging++
+		if c.spread.due() { // the next batch begins a new file, so that old ones can go
+			c.spread.reset()
+			b.snapshot, roll = true, true
+		}
+	}
+	c.inFlight = append(c.inFlight, b)
+	c.open = c.newBatch(b)
+	c.open.roll = roll
+	if b.txns == 0 {
+		c.release(c.leader.Committed())
+	}
+}
+
+// newBatch makes the next open batch, with room for as much as the last one held.
+func (c *core) newBatch(last *batch) *batch {
+	b := &batch{}
+	if n := len(last.entries); n > 0 {
+		b.entries = make([]entry, 0, min(n+n/4+4, batchTxnsMax))
+		b.records = make([]byte, 0, min(len(last.records)+len(last.records)/4+256, batchBytesMax))
+		b.events = make([]tree.Event, 0, min(len(last.events)+len(last.events)/4, 2*batchTxnsMax))
+	}
+	return b
+}
+
+// onRequest handles one request; a request of a connection that lost its session is dropped.
+func (c *core) onRequest(r *request) {
+	switch r.kind {
+	case reqConnect:
+		c.onConnect(r)
+		return
+	case reqDetach:
+		c.sessions.detach(r.session, r.conn)
+		return
+	}
+	s := c.sessions.get(r.session)
+	if s == nil || s.conn != r.conn {
+		return // a stranger: the note that closes it is on its way
+	}
+	if r.op == proto.OpSync {
+		c.sync(r)
+		return
+	}
+	c.write(r)
+}
+
+// write plans and applies one operation, and logs its transaction: the operation's own, or an
+// error transaction, which takes a zxid too (PrepRequestProcessor.pRequest).
+func (c *core) write(r *request) {
+	e := entry{kind: entryReply, conn: r.conn, xid: r.xid, op: r.op}
+	if r.conn == nil {
+		e.kind = entryNone
+	}
+	c.begin(r)
+	if r.op == proto.OpMulti {
+		c.planMulti(r, &e)
+	} else {
+		c.planOne(r, &e)
+	}
+	c.commit(&e)
+}
+
+// begin starts a transaction: the next zxid, by the clock of this turn.
+func (c *core) begin(r *request) {
+	c.txn = proto.Txn{Header: proto.TxnHeader{
+		ClientID: r.session, Cxid: r.xid, Zxid: c.head.Zxid() + 1, Time: c.now.wallMs, Type: r.op,
+	}}
+}
+
+// planOne plans a single operation and applies it to the head.
+func (c *core) planOne(r *request, e *entry) {
+	e.code = c.plan(r.op, r)
+	if e.code == proto.OK {
+		node, err := c.head.ApplyPart(&c.txn.Header, c.txn.Header.Type, &c.txn.Body, &c.open.events)
+		if err != nil {
+			panic(err) // planned against this very head
+		}
+		e.node = node
+		return
+	}
+	c.txn.Header.Type = proto.OpError
+	c.txn.Body = proto.Body{Err: e.code}
+}
+
+// commit gives the transaction its place: processed zxid, digest, log record, entry.
+func (c *core) commit(e *entry) {
+	c.head.Advance(c.txn.Header.Zxid)
+	if c.digest && c.txn.Header.Type != proto.OpError {
+		c.txn.HasDigest = true
+		c.txn.Digest = proto.Digest{Version: proto.DigestVersion, TreeDigest: c.head.Digest()}
+	}
+	b := c.open
+	buf, mark := wal.BeginRecord(b.records)
+	w := jute.Writer(buf)
+	c.txn.Fields(&w)
+	b.records = wal.EndRecord(w.Bytes(), mark)
+	b.txns++
+	c.spread.count(len(b.records) - mark)
+
+	e.zxid = c.txn.Header.Zxid
+	c.enter(e)
+	if b.txns >= batchTxnsMax || len(b.records) >= batchBytesMax {
+		c.seal()
+	}
+}
+
+// enter adds an entry to the open batch; its events are those since the entry before it.
+func (c *core) enter(e *entry) {
+	b := c.open
+	e.eventsTo = int32(len(b.events))
+	if e.conn != nil {
+		b.want |= 1 << min(e.conn.loop.index, 63)
+	}
+	b.entries = append(b.entries, *e)
+}
+
+// note adds an entry that no transaction makes, ordered after all that were accepted before.
+func (c *core) note(e entry) {
+	e.zxid = c.head.Zxid()
+	c.enter(&e)
+}
+
+// sync answers after everything that was accepted before it (rule 15 of ARCHITECTURE.md). In
+// an ensemble of one our own log is the quorum, so nobody else need be asked.
+func (c *core) sync(r *request) {
+	var q proto.PathOnly
+	e := entry{kind: entrySync, conn: r.conn, xid: r.xid, op: r.op}
+	if !decode(r.body, c.fieldBytesMax, q.Fields) {
+		e.code = proto.ErrMarshalling
+	}
+	e.path = q.Path
+	c.note(e)
+}

@@ -1,0 +1,273 @@
+package server
+
+import (
+	"time"
+
+	"github.com/meerkat-zk/meerkat/jute"
+	"github.com/meerkat-zk/meerkat/netloop"
+	"github.com/meerkat-zk/meerkat/proto"
+	"github.com/meerkat-zk/meerkat/tree"
+)
+
+// Wake implements netloop.Handler: the core linked a batch that we must hear. The flag is
+// lowered first and the feed walked then; a batch linked after the walk finds it down.
+func (l *loop) Wake() {
+	l.awake.Store(false)
+	l.begin()
+	l.work()
+	l.end()
+}
+
+// Drained implements netloop.Handler.
+func (l *loop) Drained(*netloop.Conn) {
+	l.begin()
+	l.end()
+}
+
+// advance walks the feed to its end. For each batch: its entries in order of zxid, each with
+// its events before its reply; then the batch's root; then what waited behind the replies.
+func (l *loop) advance() {
+	for b := l.cursor.next.Load(); b != nil; b = l.cursor.next.Load() {
+		l.deliver(b)
+		l.cursor = b
+	}
+	if len(l.stalled) > 0 {
+		l.unstall()
+	}
+}
+
+func (l *loop) deliver(b *batch) {
+	from := int32(0)
+	for i := range b.entries {
+		e := &b.entries[i]
+		if from < e.eventsTo {
+			if l.watches.entries > 0 {
+				for j := from; j < e.eventsTo; j++ {
+					l.fire(e.zxid, &b.events[j])
+				}
+			}
+			from = e.eventsTo
+		}
+		if e.conn != nil && e.conn.loop == l {
+			l.settle(e)
+		}
+	}
+	if b.root != nil {
+		l.root = b.root
+	}
+	l.serving = true
+	for i := 0; i < len(l.ready); i++ { // draining may add no one: answers are not replies
+		c := l.ready[i]
+		c.ready = false
+		l.drain(c)
+	}
+	clear(l.ready)
+	l.ready = l.ready[:0]
+}
+
+// settle does what an entry asks of a connection of this loop.
+func (l *loop) settle(e *entry) {
+	c := e.conn
+	if e.kind == entryConnect || e.kind == entryRefuse {
+		l.connected(c, e)
+		return
+	}
+	if c.state != connLive {
+		return
+	}
+	switch e.kind {
+	case entryDrop:
+		l.close(c)
+	case entryReply, entrySync:
+		l.answerEntry(c, e)
+	}
+}
+
+// answerEntry writes the reply to the request at the head of the connection's queue.
+func (l *loop) answerEntry(c *conn, e *entry) {
+	p := c.pending.first()
+	if p.kind != pendingSent || p.xid != e.xid {
+		panic("server: an entry answers another request than the oldest")
+	}
+	l.stats.latency(l.nowNs - p.sinceNs)
+	b, at := beginReply(c.nc.Buffer(), e.xid, e.zxid, e.code)
+	if e.code == proto.OK {
+		if e.kind == entrySync {
+			w := jute.Writer(b)
+			path := proto.PathOnly{Path: e.path}
+			path.Fields(&w)
+			b = w.Bytes()
+		} else {
+			b = appendResult(b, e.op, e.node)
+			if e.op == proto.OpMulti {
+				b = appendMulti(b, e.parts)
+			}
+		}
+	}
+	l.reply(c, b, at)
+	c.stats.lastZxid = e.zxid
+	l.pop(c)
+	if e.op == proto.OpCloseSession {
+		l.close(c)
+		return
+	}
+	if c.pending.len() > 0 && !c.ready {
+		c.ready = true
+		l.ready = append(l.ready, c)
+	}
+}
+
+// appendResult appends the record that answers a write.
+func appendResult(b []byte, op proto.Op, n *tree.Node) []byte {
+	w := jute.Writer(b)
+	switch op {
+	case proto.OpCreate:
+		r := proto.PathOnly{Path: n.Path()}
+		r.Fields(&w)
+	case proto.OpCreate2, proto.OpCreateContainer, proto.OpCreateTTL:
+		r := proto.PathStat{Path: n.Path(), Stat: n.Stat()}
+		r.Fields(&w)
+	case proto.OpSetData, proto.OpSetACL:
+		st := n.Stat()
+		st.Fields(&w)
+	}
+	return w.Bytes()
+}
+
+// appendMulti appends the answer to a multi: per part a header and its result (MultiResponse).
+func appendMulti(b []byte, parts []part) []byte {
+	w := jute.Writer(b)
+	for i := range parts {
+		p := &parts[i]
+		h := proto.MultiHeader{Op: p.op, Err: p.code}
+		switch p.op {
+		case proto.OpCreateContainer, proto.OpCreateTTL:
+			h.Op = proto.OpCreate2
+		}
+		h.Fields(&w)
+		if p.op == proto.OpError {
+			code := int32(p.code)
+			w.Int(&code)
+			continue
+		}
+		w = jute.Writer(appendResult(w.Bytes(), p.op, p.node))
+	}
+	end := proto.MultiEnd
+	end.Fields(&w)
+	return w.Bytes()
+}
+
+// connected answers a ConnectRequest.
+func (l *loop) connected(c *conn, e *entry) {
+	if c.state != connWaiting {
+		if e.kind == entryConnect { // it left while it waited
+			l.send(request{kind: reqDetach, conn: c, session: e.session})
+		}
+		return
+	}
+	q := proto.ConnectResponse{HasReadOnly: !c.legacy, Passwd: make([]byte, proto.PasswordBytes)}
+	if e.kind == entryConnect {
+		p := proto.SessionPassword(e.session)
+		copy(q.Passwd, p[:])
+		q.TimeOut, q.SessionID = e.timeout, e.session
+	}
+	b := c.nc.Buffer()
+	at := len(b)
+	w := jute.Writer(append(b, 0, 0, 0, 0))
+	q.Fields(&w)
+	l.reply(c, w.Bytes(), at)
+	if e.kind == entryRefuse {
+		l.srv.refused(c, "no such session, or a wrong password")
+		l.close(c)
+		return
+	}
+	c.state, c.session, c.timeoutMs = connLive, e.session, e.timeout
+	c.stats.lastZxid = e.zxid
+	l.hear(c)
+	c.nc.Resume()
+}
+
+// fire delivers one change of the tree to this loop's watchers: data table first, then child
+// table (DataTree.createNode, deleteNode, setData).
+func (l *loop) fire(zxid proto.Zxid, ev *tree.Event) {
+	l.mark++
+	l.targets = l.watches.collect(l.targets[:0], watchKey{ev.Path, dataTable}, l.mark)
+	if ev.Type == proto.EventNodeDeleted {
+		// Child watchers of the znode hear of its end too, unless they just did.
+		l.targets = l.watches.collect(l.targets, watchKey{ev.Path, childTable}, l.mark)
+	}
+	l.notify(zxid, ev.Type, ev.Path, ev.ACL)
+	if ev.Type != proto.EventNodeDataChanged && ev.Path != "/" {
+		l.mark++
+		parent := parentOf(ev.Path)
+		l.targets = l.watches.collect(l.targets[:0], watchKey{parent, childTable}, l.mark)
+		l.notify(zxid, proto.EventNodeChildrenChanged, parent, ev.ParentACL)
+	}
+	clear(l.targets)
+	l.watching.Store(int64(l.watches.entries))
+}
+
+// notify writes an event to those of l.targets that may read the znode, as its ACL stood.
+func (l *loop) notify(zxid proto.Zxid, typ int32, path string, acl []proto.ACL) {
+	for _, c := range l.targets {
+		if c.state == connLive && l.srv.allows(acl, proto.PermRead, c.ids) {
+			l.event(c, zxid, typ, path)
+		}
+	}
+}
+
+// event writes one notification. Behind a slow read it waits for the read's reply, so that
+// the zxids that a client is shown never step back.
+func (l *loop) event(c *conn, zxid proto.Zxid, typ int32, path string) {
+	slow := c.pending.len() > 0 && c.pending.first().kind == pendingSlow
+	b := c.deferred
+	if !slow {
+		b = c.nc.Buffer()
+	}
+	b, at := appendEvent(b, zxid, typ, path)
+	if !slow {
+		l.reply(c, b, at)
+		return
+	}
+	frameLength(b, at)
+	c.deferred = b
+}
+
+// appendEvent appends a notification; at is where its frame begins.
+func appendEvent(b []byte, zxid proto.Zxid, typ int32, path string) ([]byte, int) {
+	b, at := beginReply(b, proto.XidEvent, zxid, proto.OK)
+	w := jute.Writer(b)
+	q := proto.WatcherEvent{Type: typ, State: proto.StateSyncConnected, Path: path}
+	q.Fields(&w)
+	return w.Bytes(), at
+}
+
+// Tick implements netloop.Handler.
+func (l *loop) Tick(time.Time) {
+	l.begin()
+	l.report(false)
+	l.sweep()
+	l.work()
+	l.end()
+}
+
+// sweep closes connections that never said who they are, and those whose client has not taken
+// a byte of its output for a session timeout.
+func (l *loop) sweep() {
+	now := l.nowNs / 1e6
+	for c := range l.conns {
+		if c.state == connNew && now-c.openedMs > l.srv.cfg.SessionlessTimeout.Milliseconds() {
+			l.srv.refused(c, "no ConnectRequest within %v", l.srv.cfg.SessionlessTimeout)
+			l.close(c)
+			continue
+		}
+		if sent := c.nc.SentBytes(); c.nc.Unsent() == 0 || sent != c.sentMark {
+			c.sentMark, c.sentMarkMs = sent, now
+		} else if c.state == connLive && now-c.sentMarkMs > int64(c.timeoutMs) {
+			l.srv.refused(c, "it has not read a reply for %d ms, its session timeout", c.timeoutMs)
+			c.state = connClosing
+			l.send(request{kind: reqDetach, conn: c, session: c.session})
+			c.nc.Close()
+		}
+	}
+}

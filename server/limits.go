@@ -1,0 +1,50 @@
+package server
+
+import "time"
+
+// Every limit of the server, with its reason and what happens there.
+const (
+	// A batch is one root and one fsync; past either bound it is cut and the next begins.
+	batchTxnsMax  = 1000
+	batchBytesMax = 1 << 20
+
+	// Requests of one connection that were decoded and not answered. Past it the connection
+	// is no longer decoded; it goes on at half the mark. Without it one client that never
+	// waits could fill memory.
+	inFlightMax = 1000
+
+	// Bytes of one connection's waiting requests, for the same reason.
+	inFlightBytesMax = 2 << 20
+
+	// Output that the kernel has not taken. Past it the connection is no longer decoded; it
+	// goes on at half the mark. One reply may exceed it.
+	outputMax = 1 << 20
+
+	// The block that gathers a turn's request bodies starts no larger than this.
+	blockKeepMax = 64 << 10
+
+	// Requests decoded in one turn for one connection, so that neighbours on the same loop
+	// wait for at most some hundred microseconds.
+	turnRequestsMax = 256
+
+	// Entries (children, descendants, ephemerals, paths) that a read may visit on the loop
+	// itself, about 1 ms; a larger read runs aside with the pinned root.
+	readInlineMax = 2000
+
+	// Paths of a setWatches that are looked at in one turn: about 1 ms at a million znodes.
+	watchSliceMax = 1000
+
+	// A closeSession with more bytes of paths is logged without them, as older servers did:
+	// Java learners refuse larger packets, and every applier knows the ephemerals.
+	closeSessionPathBytesMax = 512 << 10
+
+	// A loop that holds no entry and no watch is woken when so many batches are unread, so
+	// that the feed behind it can be freed.
+	loopLagBatchesMax = 256
+
+	// A pending queue's array that is kept when it runs empty.
+	queueKeepMax = 64
+
+	// How long a stop waits for the log and for replies to leave.
+	drainTimeout = 5 * time.Second
+)

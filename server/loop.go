@@ -1,0 +1,412 @@
+package server
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+	"time"
+
+	"github.com/meerkat-zk/meerkat/jute"
+	"github.com/meerkat-zk/meerkat/netloop"
+	"github.com/meerkat-zk/meerkat/proto"
+	"github.com/meerkat-zk/meerkat/server/auth"
+	"github.com/meerkat-zk/meerkat/tree"
+)
+
+// The life of a turn on a loop:
+//
+//  1. Traffic: bytes came. advance walks the feed to its end first (deliver.go), so that what
+//     any client was told of is seen by this connection's next read.
+//  2. Each frame becomes a pending request: a read at the head is answered at once from the
+//     root (read.go), a write goes to the core unless a read before it waits.
+//  3. The requests for the core leave in one push; the replies leave in one write.
+
+// A loop owns its connections, their watches, and its place in the feed.
+type loop struct {
+	srv   *Server
+	nl    *netloop.Loop
+	index int
+
+	awake    atomic.Bool  // a wake-up is under way; see advance
+	watching atomic.Int64 // watches in this loop's table; the core wakes us while it is not 0
+	unread   int          // the core's: batches since it last woke us
+
+	cursor  *batch     // the last batch that was delivered
+	root    *tree.Root // what reads see
+	serving bool       // the first root has come
+
+	conns   map[*conn]struct{}
+	watches watches
+	ready   []*conn // got a reply in this walk: what waited behind it may go on
+	stalled []*conn // over an in-flight mark
+	jobs    []*job  // setWatches that are being worked through
+	touches []*conn // heard from since the last report
+	targets []*conn // scratch of one event
+	mark    uint64  // names the event that is being delivered
+
+	out    []request // for the core, this turn
+	block  []byte    // the bodies of out
+	nowNs  int64     // clock of this turn
+	armed  bool      // a watch was set in this turn: walk once more
+	inTurn int       // nesting, so that the outermost ends the turn
+	stats  loopStats
+}
+
+func newLoop(s *Server, nl *netloop.Loop) *loop {
+	l := &loop{srv: s, nl: nl, index: nl.Index, conns: map[*conn]struct{}{},
+		cursor: s.feedStart}
+	l.watches.lists = map[watchKey][]watcher{}
+	return l
+}
+
+// Open implements netloop.Handler.
+func (l *loop) Open(nc *netloop.Conn) {
+	now := l.clockMs()
+	c := &conn{nc: nc, loop: l, openedMs: now, heardMs: now, sentMarkMs: now}
+	c.ids = l.srv.remoteIDs(nc)
+	nc.Data = c
+	l.conns[c] = struct{}{}
+	l.srv.live.Add(1)
+}
+
+// Closed implements netloop.Handler.
+func (l *loop) Closed(nc *netloop.Conn, _ error) {
+	c := nc.Data.(*conn)
+	if c.state == connLive {
+		l.send(request{kind: reqDetach, conn: c, session: c.session})
+		l.flush()
+	}
+	c.state = connClosed
+	l.srv.inFlight.Add(-int64(c.pending.len()))
+	c.pending = queue{}
+	c.deferred = nil
+	l.watches.dropAll(c)
+	l.watching.Store(int64(l.watches.entries))
+	delete(l.conns, c)
+	l.srv.live.Add(-1)
+}
+
+// begin starts a turn: the clock, then the feed.
+func (l *loop) begin() {
+	l.nowNs = time.Since(l.srv.started).Nanoseconds()
+	l.advance()
+}
+
+// end finishes it. A watch that was set may have missed a batch whose publisher did not see
+// the count yet: the count is stored first, then the feed is walked once more.
+func (l *loop) end() {
+	if l.armed {
+		l.armed = false
+		l.watching.Store(int64(l.watches.entries))
+		l.advance()
+	}
+	l.flush()
+	l.stats.publish(l)
+}
+
+// Traffic implements netloop.Handler.
+func (l *loop) Traffic(nc *netloop.Conn, in []byte) (used int, again bool) {
+	c := nc.Data.(*conn)
+	l.begin()
+	defer l.end()
+	l.hear(c)
+	for n := 0; used < len(in) && l.decodes(c); n++ {
+		if n == turnRequestsMax {
+			return used, true
+		}
+		if c.state == connNew {
+			if m, word := l.word(c, in[used:]); word {
+				used += m
+				continue
+			} else if m < 0 {
+				break // fewer than four bytes
+			}
+		}
+		frame, size, err := netloop.NextFrame(in[used:], l.srv.cfg.JuteMaxBuffer)
+		if err != nil {
+			l.refuse(c, err)
+			return len(in), false
+		}
+		if size == 0 {
+			break
+		}
+		used += size
+		l.frame(c, frame)
+	}
+	if c.state == connClosing || c.state == connClosed {
+		return len(in), false
+	}
+	return used, false
+}
+
+// decodes tells whether more of a connection's input may be looked at now.
+func (l *loop) decodes(c *conn) bool {
+	if c.state != connNew && c.state != connLive {
+		return false
+	}
+	if c.stalled || c.pending.len() == 0 && c.nc.Unsent() < outputMax {
+		return !c.stalled
+	}
+	over := c.pending.len() >= inFlightMax || c.bytes >= inFlightBytesMax ||
+		c.nc.Unsent() >= outputMax ||
+		c.pending.len() > 0 && l.srv.inFlight.Load() >= l.srv.outstandingMax
+	if over {
+		c.stalled = true
+		l.stalled = append(l.stalled, c)
+		c.nc.Pause()
+	}
+	return !over
+}
+
+// unstall lets connections go on that have come down to half of their mark.
+func (l *loop) unstall() {
+	keep := l.stalled[:0]
+	global := l.srv.inFlight.Load() < l.srv.outstandingMax
+	for _, c := range l.stalled {
+		low := c.pending.len() == 0 || global && c.pending.len() <= inFlightMax/2 &&
+			c.bytes <= inFlightBytesMax/2
+		switch {
+		case c.state == connClosed || c.state == connClosing:
+			c.stalled = false
+		case low && c.nc.Unsent() < outputMax/2:
+			c.stalled = false
+			c.nc.Resume()
+		default:
+			keep = append(keep, c)
+		}
+	}
+	clear(l.stalled[len(keep):])
+	l.stalled = keep
+}
+
+// frame handles one frame of a connection.
+func (l *loop) frame(c *conn, frame []byte) {
+	l.stats.received++
+	c.stats.received++
+	if c.state == connNew {
+		l.connect(c, frame)
+		return
+	}
+	var h proto.RequestHeader
+	r := jute.ReaderMax(frame, l.srv.cfg.JuteMaxBuffer)
+	h.Fields(&r)
+	if r.Err() != nil {
+		l.refuse(c, r.Err())
+		return
+	}
+	body := frame[r.Offset():]
+	c.stats.lastCxid, c.stats.lastOp = h.Xid, h.Op
+	if h.Op == proto.OpAuth {
+		l.authenticate(c, h.Xid, body)
+		return
+	}
+	l.accept(c, h, body)
+}
+
+// accept gives a request its place: answered at once, sent to the core, or kept waiting.
+func (l *loop) accept(c *conn, h proto.RequestHeader, body []byte) {
+	if route(h.Op) == routeRead {
+		if c.pending.len() > 0 {
+			l.wait(c, pendingRead, h, body)
+			return
+		}
+		l.stats.read()
+		l.answer(c, h.Xid, h.Op, body)
+		return
+	}
+	if c.held > 0 {
+		l.wait(c, pendingHeld, h, body)
+		return
+	}
+	l.srv.inFlight.Add(1)
+	c.pending.push(pending{kind: pendingSent, xid: h.Xid, op: h.Op, sinceNs: l.nowNs})
+	l.send(request{kind: reqOp, xid: h.Xid, op: h.Op, conn: c, session: c.session,
+		body: body, ids: c.ids})
+}
+
+// wait keeps a request that may not be answered or sent yet; its body outlives the turn.
+func (l *loop) wait(c *conn, kind pendingKind, h proto.RequestHeader, body []byte) {
+	l.srv.inFlight.Add(1)
+	c.held++
+	c.bytes += len(body)
+	c.pending.push(pending{kind: kind, xid: h.Xid, op: h.Op, ids: c.ids,
+		body: append([]byte(nil), body...), sinceNs: l.nowNs})
+}
+
+// send adds a request for the core. Its body is copied into the turn's block: the frame's
+// bytes die with the turn.
+func (l *loop) send(r request) {
+	r.loop = int32(l.index)
+	at := len(l.block)
+	l.block = append(l.block, r.body...)
+	r.body = l.block[at:len(l.block):len(l.block)]
+	l.out = append(l.out, r)
+}
+
+// flush hands the turn's requests to the core.
+func (l *loop) flush() {
+	if len(l.out) == 0 {
+		return
+	}
+	l.srv.inbox.push(l.out)
+	clear(l.out)
+	l.out = l.out[:0]
+	l.block = make([]byte, 0, min(max(cap(l.block), 512), blockKeepMax))
+}
+
+// drain goes on with a connection whose head was answered: reads are answered until a write
+// stands at the head; writes go to the core until a read stands behind them.
+func (l *loop) drain(c *conn) {
+	for c.pending.len() > 0 && c.state == connLive {
+		p := c.pending.first()
+		switch p.kind {
+		case pendingRead:
+			if !l.answer(c, p.xid, p.op, p.body) {
+				return
+			}
+			if c.state != connLive {
+				return
+			}
+			l.pop(c)
+			continue
+		case pendingHeld:
+			l.release(c)
+		}
+		return
+	}
+}
+
+// release sends the run of held writes at the head of a connection's queue.
+func (l *loop) release(c *conn) {
+	for i := 0; i < c.pending.len(); i++ {
+		p := c.pending.at(i)
+		if p.kind != pendingHeld {
+			return
+		}
+		l.send(request{kind: reqOp, xid: p.xid, op: p.op, conn: c, session: c.session,
+			body: p.body, ids: p.ids})
+		c.held--
+		c.bytes -= len(p.body)
+		p.kind, p.body, p.ids = pendingSent, nil, nil
+	}
+}
+
+// pop ends the request at the head.
+func (l *loop) pop(c *conn) {
+	p := c.pending.first()
+	if p.kind != pendingSent {
+		c.held--
+		c.bytes -= len(p.body)
+	}
+	c.pending.pop()
+	l.srv.inFlight.Add(-1)
+}
+
+// connect handles the first frame (ZooKeeperServer.processConnectRequest).
+func (l *loop) connect(c *conn, frame []byte) {
+	var q proto.ConnectRequest
+	r := jute.ReaderMax(frame, l.srv.cfg.JuteMaxBuffer)
+	q.Fields(&r)
+	if r.Err() != nil {
+		l.refuse(c, r.Err())
+		return
+	}
+	if !l.serving {
+		l.close(c)
+		return
+	}
+	if q.LastZxidSeen > l.root.Zxid() {
+		l.srv.refused(c, "it has seen zxid %v, we are at %v: it must try another server",
+			q.LastZxidSeen, l.root.Zxid())
+		l.close(c)
+		return
+	}
+	c.state, c.legacy, c.session = connWaiting, !q.HasReadOnly, q.SessionID
+	c.nc.Pause()
+	l.send(request{kind: reqConnect, conn: c, session: q.SessionID, timeout: q.TimeOut,
+		body: q.Passwd})
+}
+
+// authenticate adds identities to a connection; it is answered at once, with zxid 0.
+func (l *loop) authenticate(c *conn, xid int32, body []byte) {
+	var q proto.AuthPacket
+	code := proto.ErrAuthFailed
+	if decode(body, l.srv.cfg.JuteMaxBuffer, q.Fields) {
+		var ids []proto.ID
+		if ids, code = l.srv.providers.Authenticate(q.Scheme, q.Auth,
+			c.nc.RemoteAddr().Addr()); code == proto.OK {
+			c.ids = auth.Join(c.ids, ids)
+		}
+	}
+	b, at := beginReply(c.nc.Buffer(), xid, 0, code)
+	l.reply(c, b, at)
+	if code != proto.OK {
+		l.srv.refused(c, "authentication with scheme %q failed", q.Scheme)
+		l.close(c)
+	}
+}
+
+// beginReply appends a frame with a reply header to b; at is where the frame begins.
+func beginReply(b []byte, xid int32, zxid proto.Zxid, code proto.Code) ([]byte, int) {
+	at := len(b)
+	b = binary.BigEndian.AppendUint32(b, 16)
+	b = binary.BigEndian.AppendUint32(b, uint32(xid))
+	b = binary.BigEndian.AppendUint64(b, uint64(zxid))
+	return binary.BigEndian.AppendUint32(b, uint32(code)), at
+}
+
+// reply ends the frame that began at at and gives the buffer back to the connection.
+func (l *loop) reply(c *conn, b []byte, at int) {
+	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
+	c.nc.SetBuffer(b)
+	c.stats.sent++
+	l.stats.sent++
+}
+
+// hear notes that a session's client is alive.
+func (l *loop) hear(c *conn) {
+	c.heardMs = l.nowNs / 1e6
+	if !c.touched && c.state == connLive {
+		c.touched = true
+		l.touches = append(l.touches, c)
+	}
+}
+
+// report gives the core the sessions that were heard since the last report.
+func (l *loop) report(answer bool) {
+	if len(l.touches) == 0 && !answer {
+		return
+	}
+	l.srv.inbox.put(func(b *inbox) {
+		for _, c := range l.touches {
+			b.touches = append(b.touches, touch{c.session, c.heardMs})
+		}
+		if answer {
+			b.answered++
+		}
+	})
+	for _, c := range l.touches {
+		c.touched = false
+	}
+	clear(l.touches)
+	l.touches = l.touches[:0]
+}
+
+// close ends a connection after what was gathered for it has left.
+func (l *loop) close(c *conn) {
+	if c.state == connClosing || c.state == connClosed {
+		return
+	}
+	if c.state == connLive {
+		l.send(request{kind: reqDetach, conn: c, session: c.session})
+	}
+	c.state = connClosing
+	c.nc.CloseAfterFlush()
+}
+
+// refuse ends a connection that sent what it must not, and says why.
+func (l *loop) refuse(c *conn, err error) {
+	l.srv.refused(c, "%v", err)
+	l.close(c)
+}
+
+func (l *loop) clockMs() int64 { return time.Since(l.srv.started).Milliseconds() }

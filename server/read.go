@@ -1,0 +1,366 @@
+package server
+
+import (
+	"strings"
+
+	"github.com/meerkat-zk/meerkat/jute"
+	"github.com/meerkat-zk/meerkat/proto"
+	"github.com/meerkat-zk/meerkat/server/auth"
+	"github.com/meerkat-zk/meerkat/tree"
+)
+
+// The life of a read: the loop has caught up with the feed, so its root is as new as anything
+// a client was told; the answer is encoded from the root straight into the connection's output
+// (FinalRequestProcessor). No lock, no other thread. A read that would take long runs aside
+// with the pinned root (slow.go).
+
+// Where a request goes.
+type routing uint8
+
+const (
+	routeRead routing = iota // answered by the loop (pings and refusals too)
+	routeCore                // planned, or ordered, by the core
+)
+
+func route(op proto.Op) routing {
+	switch op {
+	case proto.OpCreate, proto.OpCreate2, proto.OpCreateContainer, proto.OpCreateTTL,
+		proto.OpDelete, proto.OpSetData, proto.OpSetACL, proto.OpMulti, proto.OpReconfig,
+		proto.OpSync, proto.OpCloseSession:
+		return routeCore
+	}
+	return routeRead
+}
+
+// answer answers a request at the head of its connection's queue from the loop's root. False
+// means that the read was handed to a slow one: its reply comes later.
+func (l *loop) answer(c *conn, xid int32, op proto.Op, body []byte) bool {
+	switch op {
+	case proto.OpPing:
+		b, at := beginReply(c.nc.Buffer(), proto.XidPing, l.root.Zxid(), proto.OK)
+		l.reply(c, b, at)
+		return true
+	case proto.OpSetWatches, proto.OpSetWatches2:
+		return l.setWatches(c, xid, op, body)
+	}
+	b, at := beginReply(c.nc.Buffer(), xid, l.root.Zxid(), proto.OK)
+	rd := reader{srv: l.srv, root: l.root, ids: c.ids, session: c.session, loop: l, conn: c}
+	b, code := rd.read(b, op, body)
+	if code == errSlow {
+		l.slow(c, xid, op, body)
+		return false
+	}
+	if code != proto.OK {
+		b, _ = beginReply(b[:at], xid, l.root.Zxid(), code)
+		if code == errUnknownOp {
+			b, _ = beginReply(b[:at], xid, -1, proto.ErrUnimplemented)
+		}
+	}
+	l.reply(c, b, at)
+	c.stats.lastZxid = l.root.Zxid()
+	if code == errUnknownOp {
+		l.srv.refused(c, "unknown operation %v", op)
+		l.close(c)
+	}
+	return true
+}
+
+// Codes that are never on the wire.
+const (
+	// A request that no client may send: the answer is -6 with zxid -1, then the connection is
+	// closed.
+	errUnknownOp proto.Code = 1
+	// A read that visits too many znodes for the loop: it goes aside. It has set its watch.
+	errSlow proto.Code = 2
+)
+
+// A reader answers one read from one root. Loop and conn are nil in a slow read, which sets no
+// watch itself.
+type reader struct {
+	srv     *Server
+	root    *tree.Root
+	ids     []proto.ID
+	session int64
+	loop    *loop
+	conn    *conn
+}
+
+// read appends the record that answers op, after a reply header that the caller wrote.
+func (rd *reader) read(b []byte, op proto.Op, body []byte) ([]byte, proto.Code) {
+	switch op {
+	case proto.OpExists, proto.OpGetData, proto.OpGetChildren, proto.OpGetChildren2:
+		return rd.readNode(b, op, body)
+	case proto.OpGetACL:
+		return rd.getACL(b, body)
+	case proto.OpGetAllChildrenNumber:
+		return rd.getAllChildrenNumber(b, body)
+	case proto.OpGetEphemerals:
+		return rd.getEphemerals(b, body)
+	case proto.OpMultiRead:
+		return rd.multiRead(b, body)
+	case proto.OpWhoAmI:
+		w := jute.Writer(b)
+		q := proto.WhoAmIResponse{Infos: rd.srv.providers.WhoAmI(rd.ids)}
+		q.Fields(&w)
+		return w.Bytes(), proto.OK
+	case proto.OpAddWatch:
+		return rd.addWatch(b, body)
+	case proto.OpCheckWatches, proto.OpRemoveWatches:
+		return b, rd.selectWatches(op, body)
+	case proto.OpSASL:
+		w := jute.Writer(b)
+		var none proto.Token // no SASL here: a null token and no error, as Java says
+		none.Fields(&w)
+		return w.Bytes(), proto.OK
+	}
+	return b, errUnknownOp
+}
+
+// readNode answers the four reads of one znode.
+func (rd *reader) readNode(b []byte, op proto.Op, body []byte) ([]byte, proto.Code) {
+	var q proto.PathWatch
+	r := jute.ReaderMax(body, rd.srv.cfg.JuteMaxBuffer)
+	q.Fields(&r)
+	if r.Err() != nil {
+		return b, proto.ErrMarshalling
+	}
+	n := rd.root.Get(q.Path)
+	if op == proto.OpExists {
+		if strings.IndexByte(q.Path, 0) >= 0 {
+			return b, proto.ErrBadArguments
+		}
+		if n != nil && !rd.allows(n, proto.PermRead) {
+			return b, proto.ErrNoAuth
+		}
+		if q.Watch { // an absent znode is watched too
+			rd.watch(q.Path, dataTable, watchStandard)
+		}
+	}
+	if n == nil {
+		return b, proto.ErrNoNode
+	}
+	if op != proto.OpExists && !rd.allows(n, proto.PermRead) {
+		return b, proto.ErrNoAuth
+	}
+	w := jute.Writer(b)
+	switch op {
+	case proto.OpGetData:
+		if q.Watch {
+			rd.watch(q.Path, dataTable, watchStandard)
+		}
+		data := n.Data()
+		w.Buffer(&data)
+	case proto.OpGetChildren, proto.OpGetChildren2:
+		if q.Watch {
+			rd.watch(q.Path, childTable, watchStandard)
+		}
+		if rd.tooLong(int(n.NumChildren())) {
+			return b, errSlow
+		}
+		rd.children(&w, n)
+	}
+	if op != proto.OpGetChildren {
+		st := n.Stat()
+		st.Fields(&w)
+	}
+	return w.Bytes(), proto.OK
+}
+
+// tooLong tells whether a read over so many znodes must leave the loop.
+func (rd *reader) tooLong(znodes int) bool { return rd.loop != nil && znodes > readInlineMax }
+
+// children appends the vector of a znode's child names.
+func (rd *reader) children(w *jute.Coder, n *tree.Node) {
+	count := n.NumChildren()
+	w.Int(&count)
+	rd.root.Children(n, func(name string, _ *tree.Node) bool {
+		w.String(&name)
+		return true
+	})
+}
+
+func (rd *reader) allows(n *tree.Node, perm int32) bool {
+	return rd.srv.allows(rd.root.ACL(n), perm, rd.ids)
+}
+
+// getACL needs READ or ADMIN; without ADMIN the hashes of digest entries are hidden.
+func (rd *reader) getACL(b []byte, body []byte) ([]byte, proto.Code) {
+	var q proto.PathOnly
+	if !decode(body, rd.srv.cfg.JuteMaxBuffer, q.Fields) {
+		return b, proto.ErrMarshalling
+	}
+	n := rd.root.Get(q.Path)
+	if n == nil {
+		return b, proto.ErrNoNode
+	}
+	admin := rd.allows(n, proto.PermAdmin)
+	if !admin && !rd.allows(n, proto.PermRead) {
+		return b, proto.ErrNoAuth
+	}
+	a := proto.ACLStat{ACL: rd.root.ACL(n), Stat: n.Stat()}
+	if a.ACL == nil {
+		a.ACL = proto.OpenACL
+	}
+	if !admin {
+		a.ACL = auth.Mask(a.ACL)
+	}
+	w := jute.Writer(b)
+	a.Fields(&w)
+	return w.Bytes(), proto.OK
+}
+
+func (rd *reader) getAllChildrenNumber(b []byte, body []byte) ([]byte, proto.Code) {
+	var q proto.PathOnly
+	if !decode(body, rd.srv.cfg.JuteMaxBuffer, q.Fields) {
+		return b, proto.ErrMarshalling
+	}
+	n := rd.root.Get(q.Path)
+	if n == nil {
+		return b, proto.ErrNoNode
+	}
+	if !rd.allows(n, proto.PermRead) {
+		return b, proto.ErrNoAuth
+	}
+	if n.NumChildren() > 0 && rd.tooLong(rd.root.NodeCount()) {
+		return b, errSlow
+	}
+	w := jute.Writer(b)
+	count := int32(rd.root.CountDescendants(q.Path))
+	w.Int(&count)
+	return w.Bytes(), proto.OK
+}
+
+// getEphemerals lists the session's own ephemerals under a plain string prefix.
+func (rd *reader) getEphemerals(b []byte, body []byte) ([]byte, proto.Code) {
+	var q proto.PathOnly
+	if !decode(body, rd.srv.cfg.JuteMaxBuffer, q.Fields) {
+		return b, proto.ErrMarshalling
+	}
+	all := strings.TrimSpace(q.Path) == "" || q.Path == "/"
+	paths, seen := []string{}, 0
+	rd.root.Ephemerals(rd.session, func(path string) bool {
+		if all || strings.HasPrefix(path, q.Path) {
+			paths = append(paths, path)
+		}
+		seen++
+		return !rd.tooLong(seen)
+	})
+	if rd.tooLong(seen) {
+		return b, errSlow
+	}
+	w := jute.Writer(b)
+	jute.Strings(&w, &paths)
+	return w.Bytes(), proto.OK
+}
+
+// multiRead answers a list of reads; each succeeds or fails by itself.
+func (rd *reader) multiRead(b []byte, body []byte) ([]byte, proto.Code) {
+	r := jute.ReaderMax(body, rd.srv.cfg.JuteMaxBuffer)
+	w := jute.Writer(b)
+	for visited := 1; ; visited++ {
+		var h proto.MultiHeader
+		var q proto.PathWatch
+		h.Fields(&r)
+		if r.Err() == nil && h.Done {
+			break
+		}
+		q.Fields(&r)
+		if r.Err() != nil || h.Op != proto.OpGetData && h.Op != proto.OpGetChildren {
+			return b, proto.ErrMarshalling
+		}
+		n, code := rd.root.Get(q.Path), proto.OK
+		switch {
+		case n == nil:
+			code = proto.ErrNoNode
+		case !rd.allows(n, proto.PermRead):
+			code = proto.ErrNoAuth
+		case h.Op == proto.OpGetChildren:
+			visited += int(n.NumChildren())
+		}
+		if rd.tooLong(visited) {
+			return b, errSlow
+		}
+		if code != proto.OK {
+			h = proto.MultiHeader{Op: proto.OpError, Err: code}
+			h.Fields(&w)
+			w.Int((*int32)(&code))
+			continue
+		}
+		h = proto.MultiHeader{Op: h.Op}
+		h.Fields(&w)
+		if h.Op == proto.OpGetChildren {
+			rd.children(&w, n)
+			continue
+		}
+		d := proto.DataStat{Data: n.Data(), Stat: n.Stat()}
+		d.Fields(&w)
+	}
+	end := proto.MultiEnd
+	end.Fields(&w)
+	return w.Bytes(), proto.OK
+}
+
+// watch registers a watch for the connection that reads.
+func (rd *reader) watch(path string, table watchTable, mode watchMode) {
+	if rd.loop == nil {
+		return // the loop did it before the read went aside
+	}
+	rd.loop.addWatch(rd.conn, path, table, mode)
+}
+
+// addWatch registers a watch in the loop's table.
+func (l *loop) addWatch(c *conn, path string, table watchTable, mode watchMode) {
+	if path == "" {
+		path = "/"
+	}
+	if l.watches.add(c, watchKey{path, table}, mode) {
+		l.armed = true
+	}
+}
+
+// addWatch sets a persistent watch; the znode need not exist.
+func (rd *reader) addWatch(b []byte, body []byte) ([]byte, proto.Code) {
+	var q proto.PathType
+	if !decode(body, rd.srv.cfg.JuteMaxBuffer, q.Fields) {
+		return b, proto.ErrMarshalling
+	}
+	switch q.Type {
+	case proto.AddWatchPersistent:
+		rd.watch(q.Path, dataTable, watchPersistent)
+		rd.watch(q.Path, childTable, watchPersistent)
+	case proto.AddWatchPersistentRecursive:
+		rd.watch(q.Path, dataTable, watchRecursive)
+	default:
+		return b, proto.ErrMarshalling
+	}
+	w := jute.Writer(b)
+	code := int32(proto.OK)
+	w.Int(&code) // ErrorResponse
+	return w.Bytes(), proto.OK
+}
+
+// selectWatches looks for a connection's watches of a kind on a path, and takes them away if
+// it was removeWatches.
+func (rd *reader) selectWatches(op proto.Op, body []byte) proto.Code {
+	var q proto.PathType
+	if !decode(body, rd.srv.cfg.JuteMaxBuffer, q.Fields) {
+		return proto.ErrMarshalling
+	}
+	selected := modesOf(q.Type)
+	if selected == nil {
+		return proto.ErrMarshalling
+	}
+	found := false
+	for _, s := range selected {
+		k := watchKey{q.Path, s.table}
+		if op == proto.OpRemoveWatches {
+			found = rd.loop.watches.drop(rd.conn, k, s.mode) || found
+		} else {
+			found = found || rd.conn.watches[k]&s.mode != 0
+		}
+	}
+	if !found {
+		return proto.ErrNoWatcher
+	}
+	return proto.OK
+}

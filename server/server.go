@@ -1,0 +1,316 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/meerkat-zk/meerkat/netloop"
+	"github.com/meerkat-zk/meerkat/proto"
+	"github.com/meerkat-zk/meerkat/server/auth"
+	"github.com/meerkat-zk/meerkat/server/zoocfg"
+	"github.com/meerkat-zk/meerkat/wal"
+	"github.com/meerkat-zk/meerkat/zab"
+)
+
+// standaloneID is the server id of an ensemble of one (ZooKeeperServer.getServerId).
+const standaloneID = 1
+
+// Build says which build this is, as the words and the log show it.
+type Build struct {
+	Version string // 3.9.5-<commit>: the ZooKeeper whose behaviour this is, then ours
+	Date    string // YYYY-MM-DD HH:MM UTC
+}
+
+// Options are what a server is started with.
+type Options struct {
+	Config *zoocfg.Config
+	Build  Build
+	Logger *slog.Logger
+	FS     wal.FS // nil: the operating system's
+	Loops  int    // 0: one per core
+}
+
+// A Server is one running server.
+type Server struct {
+	cfg         *zoocfg.Config
+	build       Build
+	logger      *slog.Logger
+	files       wal.Options
+	compression wal.Compression
+	whitelist   map[string]bool
+	providers   *auth.Providers
+	started     time.Time
+	lock        io.Closer
+
+	net       *netloop.Server
+	loops     []*loop
+	feedStart *batch // where every loop's cursor begins
+	feed      feed
+	inbox     *inbox
+	core      *core
+	log       *wal.Runner
+	snapshots snapshotter
+
+	outstandingMax int64
+	live           atomic.Int64 // client connections
+	inFlight       atomic.Int64 // requests decoded and not answered, of all loops
+	rejected       atomic.Int64 // connections turned away by a limit
+
+	coreStop, coreDone chan struct{}  // closed by Stop; by the core's goroutine
+	stopping, stopped  chan struct{}  // closed when Stop begins; when it has ended
+	stopOnce           sync.Once      // guards the closing of stopping
+	aside              sync.WaitGroup // slow reads, words, the ticker, the snapshotter
+	failOnce           sync.Once
+	failed             chan error // room for one: what ended the server
+}
+
+// Start brings a server up: it takes the data directory, recovers, and listens. When it
+// returns without an error, clients are served.
+func Start(o Options) (*Server, error) {
+	s := &Server{
+		cfg: o.Config, build: o.Build, logger: o.Logger, started: time.Now(),
+		inbox: newInbox(), outstandingMax: int64(o.Config.GlobalOutstandingLimit),
+		coreStop: make(chan struct{}), coreDone: make(chan struct{}),
+		stopping: make(chan struct{}), stopped: make(chan struct{}), failed: make(chan error, 1),
+	}
+	if err := s.configure(o); err != nil {
+		return nil, err
+	}
+	if err := s.openFiles(); err != nil {
+		return nil, err
+	}
+	if err := s.serve(o); err != nil {
+		return nil, errors.Join(err, s.lock.Close())
+	}
+	return s, nil
+}
+
+// configure turns the configuration into what the parts need.
+func (s *Server) configure(o Options) (err error) {
+	c := o.Config
+	s.files = wal.Options{
+		FS: o.FS, PreallocBytes: c.PreAllocBytes, LogSizeLimit: c.TxnLogSizeLimitBytes,
+		NoSync: !c.ForceSync, SlowSync: c.FsyncWarning, Now: time.Now,
+		OnSlowSync: func(took time.Duration, file string) {
+			s.logger.Warn("fsync of the log was slow", "took", took, "file", file)
+		},
+		Repaired: func(r wal.Repair) {
+			s.logger.Warn("log tail repaired: no acknowledged write is lost", "file", r.File,
+				"offset", r.Offset, "dropped_bytes", r.Dropped, "reason", r.Reason)
+		},
+		LogDir:  filepath.Join(c.DataLogDir, "version-2"),
+		SnapDir: filepath.Join(c.DataDir, "version-2"),
+	}
+	if s.files.FS == nil {
+		s.files.FS = wal.OS
+	}
+	s.compression = wal.DefaultCompression
+	if c.HasSnapshotCompression {
+		if s.compression, err = wal.ParseCompression(c.SnapshotCompression); err != nil {
+			return err
+		}
+	}
+	s.whitelist = map[string]bool{}
+	for _, w := range c.FourLetterWords {
+		s.whitelist[w] = true
+	}
+	s.providers, err = auth.New(auth.Config{
+		DigestEnabled: c.DigestAuth, DigestAlg: c.DigestAlg, SuperDigest: c.SuperDigest,
+		EnsembleNames: c.EnsembleAuthNames,
+	})
+	return err
+}
+
+// openFiles makes and locks the directories.
+func (s *Server) openFiles() (err error) {
+	c := s.cfg
+	if err = wal.PrepareDirs(s.files.FS, c.DataDir, c.DataLogDir, c.DataDirAutocreate); err != nil {
+		return err
+	}
+	s.lock, err = wal.LockDir(s.files.FS, c.DataDir)
+	return err
+}
+
+// serve recovers and starts every goroutine.
+func (s *Server) serve(o Options) error {
+	r, err := s.recover()
+	if err != nil {
+		return err
+	}
+	dropDeadOwners(r.head, s.logger)
+	s.core = s.newCore(r)
+	root := r.head.Freeze()
+	if r.snapshot < 0 || r.replayed > s.cfg.SnapCount/2 {
+		if err := s.save(root); err != nil {
+			return err
+		}
+	}
+	log, err := wal.OpenLog(s.files, r.head.Zxid())
+	if err != nil {
+		return err
+	}
+	s.log = wal.NewRunner(log, func(z proto.Zxid) {
+		s.inbox.put(func(b *inbox) { b.durable = max(b.durable, z) })
+	}, s.fatal)
+	if err := s.listen(o); err != nil {
+		return errors.Join(err, s.log.Close())
+	}
+	s.core.loops = len(s.loops)
+	s.feed = feed{tail: s.feedStart, loops: s.loops}
+	s.snapshots = snapshotter{srv: s}
+	s.snapshots.start()
+	s.aside.Add(1)
+	go s.tick()
+	// Serving starts as a whole: one batch with a root and no entries.
+	s.feed.publish(&batch{root: root, last: root.Zxid(), want: ^uint64(0)})
+	go s.run()
+	return nil
+}
+
+func (s *Server) newCore(r recovered) *core {
+	c := s.cfg
+	zxid := r.head.Zxid()
+	k := &core{
+		settings: settings{
+			serverID: standaloneID, tickMs: c.TickTime.Milliseconds(),
+			minTimeoutMs: int32(c.MinSessionTimeout.Milliseconds()),
+			maxTimeoutMs: int32(c.MaxSessionTimeout.Milliseconds()),
+			enforceQuota: c.EnforceQuota, skipACL: c.SkipACL, extendedTypes: c.ExtendedTypes,
+			digest: c.DigestEnabled, closeSessionPaths: c.CloseSessionTxn,
+			reconfigEnabled: c.Quorum.ReconfigEnabled,
+			fieldBytesMax:   c.JuteMaxBuffer + c.JuteMaxBufferExtra,
+			reapIntervalMs:  c.ContainerCheckInterval.Milliseconds(),
+			reapPerMinute:   int64(c.ContainerMaxPerMinute),
+			reapNeverUsedMs: c.ContainerMaxNeverUsed.Milliseconds(),
+			providers:       s.providers, softQuota: s.overSoftQuota,
+		},
+		head: r.head, leader: zab.NewLeader(zab.Majority{standaloneID}, zxid), open: &batch{},
+		spread: newSpread(time.Now().UnixNano(), c.SnapCount, c.SnapSizeLimitBytes),
+	}
+	// The wall clock, so that ids of an earlier boot do not come again.
+	k.sessions = newSessions(k.tickMs, proto.FirstSessionID(standaloneID, time.Now().UnixMilli()))
+	r.head.Sessions(func(id int64, timeoutMs int32) bool {
+		k.sessions.add(id, timeoutMs, time.Since(s.started).Milliseconds())
+		return true
+	})
+	return k
+}
+
+// listen opens the client ports; each loop gets its handler before its first connection.
+func (s *Server) listen(o Options) (err error) {
+	addr, ok := s.cfg.ClientAddr()
+	if !ok {
+		return errors.New("server: clientPort is not set, so no client could ever connect")
+	}
+	s.feedStart = &batch{}
+	var mu sync.Mutex
+	s.net, err = netloop.Start(netloop.Options{
+		Addrs: []string{addr}, Loops: o.Loops,
+		FrameBytesMax: s.cfg.JuteMaxBuffer, OutPauseBytes: outputMax,
+		OutResumeBytes: outputMax / 2, MaxPerIP: s.cfg.MaxClientCnxns, MaxTotal: s.cfg.MaxCnxns,
+		TickEvery: time.Duration(tickEveryMs(s.core.tickMs)) * time.Millisecond,
+		NewHandler: func(nl *netloop.Loop) netloop.Handler {
+			l := newLoop(s, nl)
+			mu.Lock() // netloop may ask from several goroutines
+			s.loops = append(s.loops, l)
+			mu.Unlock()
+			return l
+		},
+		OnRefuse: func(addr netip.AddrPort, why error) {
+			s.rejected.Add(1)
+			s.logger.Warn("connection refused", "client", addr, "why", why)
+		},
+	})
+	return err
+}
+
+// Addrs are the addresses that clients connect to.
+func (s *Server) Addrs() []net.Addr { return s.net.Addrs() }
+
+// Failed yields what ended the server when it could not go on: a failed write or fsync. What
+// was acknowledged is on disk.
+func (s *Server) Failed() <-chan error { return s.failed }
+
+// fatal reports an error after which no write may be acknowledged any more.
+func (s *Server) fatal(err error) {
+	s.failOnce.Do(func() {
+		s.logger.Error("the server cannot go on; every acknowledged write is on disk", "err", err)
+		s.failed <- err
+	})
+}
+
+// Stop ends the server: no new connections, what was accepted is written and answered, then
+// connections, log and lock are closed.
+func (s *Server) Stop() error {
+	var err error
+	s.stopOnce.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+		defer cancel()
+		close(s.stopping)
+		s.net.CloseListeners()
+		s.drainCore(ctx)
+		err = s.net.Stop(ctx)
+		close(s.coreStop)
+		<-s.coreDone
+		s.snapshots.stop()
+		s.aside.Wait()
+		err = errors.Join(err, s.log.Close(), s.lock.Close())
+		close(s.stopped)
+	})
+	<-s.stopped
+	return err
+}
+
+// drainCore waits until nothing is in flight, or the log has failed, or time is up.
+func (s *Server) drainCore(ctx context.Context) {
+	for {
+		idle := make(chan bool, 1) // the core sends once
+		s.inbox.put(func(b *inbox) {
+			b.calls = append(b.calls, func(c *core) {
+				idle <- len(c.inFlight) == 0 && len(c.open.entries) == 0
+			})
+		})
+		select {
+		case done := <-idle:
+			if done {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// refused says why a connection is being closed on a client's account.
+func (s *Server) refused(c *conn, format string, args ...any) {
+	s.logger.Info("connection closed", "client", c.nc.RemoteAddr(),
+		"session", fmt.Sprintf("0x%x", uint64(c.session)), "why", fmt.Sprintf(format, args...))
+}
+
+func (s *Server) overSoftQuota(path string) {
+	s.logger.Warn("soft quota exceeded", "path", path)
+}
+
+// allows checks a permission against an ACL.
+func (s *Server) allows(acl []proto.ACL, perm int32, ids []proto.ID) bool {
+	return s.cfg.SkipACL || auth.Allows(acl, perm, ids)
+}
+
+// remoteIDs are the identities that every connection has: its address.
+func (s *Server) remoteIDs(nc *netloop.Conn) []proto.ID {
+	return []proto.ID{auth.RemoteID(nc.RemoteAddr().Addr())}
+}

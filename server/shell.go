@@ -1,0 +1,55 @@
+package server
+
+import "time"
+
+// run is the core's goroutine: it waits for input, reads the clock, and does what a turn asks
+// for. It ends when the server stops.
+func (s *Server) run() {
+	defer close(s.coreDone)
+	var in inputs
+	for {
+		select {
+		case <-s.inbox.signal:
+		case <-s.coreStop:
+			return
+		}
+		s.inbox.take(&in)
+		s.core.turn(&in, clock{
+			wallMs: time.Now().UnixMilli(), monoMs: time.Since(s.started).Milliseconds(),
+		})
+		s.perform(&s.core.out)
+	}
+}
+
+// perform does what a turn asked for: the log first, then the feed.
+func (s *Server) perform(out *outputs) {
+	for _, item := range out.appends {
+		s.log.Append(item)
+	}
+	for _, b := range out.publish {
+		s.feed.publish(b)
+		if b.snapshot {
+			s.snapshots.offer(b.root)
+		}
+	}
+	if out.ask {
+		for _, l := range s.loops {
+			l.nl.Execute(func() { l.report(true) })
+		}
+	}
+}
+
+// tick tells the core the time, twice per tickTime, until the server stops.
+func (s *Server) tick() {
+	defer s.aside.Done()
+	t := time.NewTicker(time.Duration(tickEveryMs(s.core.tickMs)) * time.Millisecond)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			s.inbox.put(func(b *inbox) { b.ticked = true })
+		case <-s.stopping:
+			return
+		}
+	}
+}

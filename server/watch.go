@@ -1,0 +1,206 @@
+package server
+
+import (
+	"strings"
+
+	"github.com/meerkat-zk/meerkat/proto"
+)
+
+// Watches live in the loop of the connection that set them (WatchManager, one per loop). Two
+// tables by path: data (also exists, persistent and recursive) and child.
+
+type watchTable uint8
+
+const (
+	dataTable watchTable = iota
+	childTable
+)
+
+// A watchMode is the set of ways in which one connection watches one path in one table.
+type watchMode uint8
+
+const (
+	watchStandard watchMode = 1 << iota // fires once
+	watchPersistent
+	watchRecursive // fires for descendants too; data table only
+)
+
+type watchKey struct {
+	path  string
+	table watchTable
+}
+
+// A watcher is a connection in a path's list.
+type watcher struct {
+	conn *conn
+	mode watchMode
+}
+
+// watches is a loop's table. Invariant: conn.watches and the lists say the same.
+type watches struct {
+	lists     map[watchKey][]watcher
+	recursive int // entries with watchRecursive; 0 spares the walk over ancestors
+	entries   int // (connection, path, table) triples
+	watchers  int // connections with any
+}
+
+// add registers a watch; it tells whether the triple is new.
+func (w *watches) add(c *conn, k watchKey, mode watchMode) bool {
+	had := c.watches[k]
+	if had|mode == had {
+		return false
+	}
+	if mode&watchRecursive != 0 {
+		w.recursive++
+	}
+	if had != 0 {
+		list := w.lists[k]
+		for i := range list {
+			if list[i].conn == c {
+				list[i].mode |= mode
+			}
+		}
+		c.watches[k] = had | mode
+		return false
+	}
+	list := w.lists[k]
+	k.path = strings.Clone(k.path) // it aliased the frame
+	w.lists[k] = append(list, watcher{c, mode})
+	if c.watches == nil {
+		c.watches = map[watchKey]watchMode{}
+	}
+	if len(c.watches) == 0 {
+		w.watchers++
+	}
+	c.watches[k] = mode
+	w.entries++
+	return true
+}
+
+// drop takes modes away from a connection's watch on k, and tells whether it had any of them.
+func (w *watches) drop(c *conn, k watchKey, mode watchMode) bool {
+	had := c.watches[k]
+	if had&mode == 0 {
+		return false
+	}
+	if had&mode&watchRecursive != 0 {
+		w.recursive--
+	}
+	list := w.lists[k]
+	left := had &^ mode
+	for i := range list {
+		if list[i].conn != c {
+			continue
+		}
+		if list[i].mode = left; left == 0 {
+			last := len(list) - 1
+			copy(list[i:], list[i+1:])
+			list[last] = watcher{}
+			w.setList(k, list[:last])
+		}
+		break
+	}
+	if left == 0 {
+		w.forget(c, k)
+	} else {
+		c.watches[k] = left
+	}
+	return true
+}
+
+// forget takes a triple out of its connection's side.
+func (w *watches) forget(c *conn, k watchKey) {
+	delete(c.watches, k)
+	w.entries--
+	if len(c.watches) == 0 {
+		w.watchers--
+	}
+}
+
+func (w *watches) setList(k watchKey, list []watcher) {
+	if len(list) == 0 {
+		delete(w.lists, k)
+		return
+	}
+	w.lists[k] = list
+}
+
+// dropAll forgets a connection.
+func (w *watches) dropAll(c *conn) {
+	for k, mode := range c.watches {
+		w.drop(c, k, mode)
+	}
+	c.watches = nil
+}
+
+// collect appends to out the connections that an event on a path concerns in one table: those
+// that watch the path itself, whose standard watches end by it, then those with a recursive
+// watch on an ancestor. A connection stands there once, and not at all if it carries mark
+// already.
+func (w *watches) collect(out []*conn, k watchKey, mark uint64) []*conn {
+	if list := w.lists[k]; len(list) > 0 {
+		keep := list[:0]
+		for _, x := range list {
+			if x.conn.eventMark != mark {
+				x.conn.eventMark = mark
+				out = append(out, x.conn)
+			}
+			left := x.mode &^ watchStandard
+			if left == 0 {
+				w.forget(x.conn, k)
+				continue
+			}
+			x.conn.watches[k] = left
+			keep = append(keep, watcher{x.conn, left})
+		}
+		clear(list[len(keep):])
+		w.setList(k, keep)
+	}
+	if w.recursive == 0 || k.table != dataTable {
+		return out
+	}
+	for path := k.path; path != "/"; {
+		path = parentOf(path)
+		for _, x := range w.lists[watchKey{path, dataTable}] {
+			if x.mode&watchRecursive != 0 && x.conn.eventMark != mark {
+				x.conn.eventMark = mark
+				out = append(out, x.conn)
+			}
+		}
+	}
+	return out
+}
+
+// parentOf is the path of a znode's parent.
+func parentOf(path string) string {
+	if i := strings.LastIndexByte(path, '/'); i > 0 {
+		return path[:i]
+	}
+	return "/"
+}
+
+// modesOf says which triples a kind of checkWatches or removeWatches names (WatcherType);
+// nil for an unknown kind.
+func modesOf(kind int32) []struct {
+	table watchTable
+	mode  watchMode
+} {
+	type sel = struct {
+		table watchTable
+		mode  watchMode
+	}
+	const all = watchStandard | watchPersistent | watchRecursive
+	switch kind {
+	case proto.WatcherChildren:
+		return []sel{{childTable, watchStandard}}
+	case proto.WatcherData:
+		return []sel{{dataTable, watchStandard}}
+	case proto.WatcherAny:
+		return []sel{{dataTable, all}, {childTable, all}}
+	case proto.WatcherPersistent:
+		return []sel{{dataTable, watchPersistent}, {childTable, watchPersistent}}
+	case proto.WatcherPersistentRecursive:
+		return []sel{{dataTable, watchRecursive}}
+	}
+	return nil
+}
