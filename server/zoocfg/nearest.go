@@ -1,0 +1,44 @@
+package zoocfg
+
+import "strings"
+
+// nearest is the known key that a misspelt one most likely meant, "" when none is close: more
+// than a third of its letters would have to change.
+func nearest(name string) string {
+	best, least := "", len(name)/3+1
+	lower := strings.ToLower(name)
+	for _, k := range keys {
+		known := strings.ToLower(strings.TrimSuffix(k.name, "*"))
+		if d := distance(lower, known, least); d < least {
+			best, least = k.name, d
+		}
+	}
+	return best
+}
+
+// distance is the number of letters to insert, delete, replace or swap with their neighbour
+// (optimal string alignment); it gives up at limit and returns that.
+func distance(a, b string, limit int) int {
+	if max(len(a)-len(b), len(b)-len(a)) >= limit {
+		return limit
+	}
+	older, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range last {
+		last[j] = j
+	}
+	for i := range len(a) {
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := last[j]
+			if a[i] != b[j] {
+				replace++
+			}
+			row[j+1] = min(replace, last[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], older[j-1]+1)
+			}
+		}
+		older, last, row = last, row, older
+	}
+	return min(last[len(b)], limit)
+}
