@@ -1,0 +1,73 @@
+package bench
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A poller is an epoll, level-triggered, over the sockets of one driver.
+type poller struct {
+	fd     int
+	events [256]unix.EpollEvent
+}
+
+func newPoller() (*poller, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("bench: epoll_create1: %w", err)
+	}
+	return &poller{fd: fd}, nil
+}
+
+func (p *poller) close() error { return unix.Close(p.fd) }
+
+func (p *poller) control(op int, c *conn, events uint32) error {
+	ev := unix.EpollEvent{Events: events, Fd: int32(c.slot)}
+	if err := unix.EpollCtl(p.fd, op, c.fd, &ev); err != nil {
+		return fmt.Errorf("bench: epoll_ctl of connection %d: %w", c.id, err)
+	}
+	return nil
+}
+
+// add makes the poller tell when there is something to read.
+func (p *poller) add(c *conn) error { return p.control(unix.EPOLL_CTL_ADD, c, unix.EPOLLIN) }
+
+// watch changes whether it also tells when there is room to write.
+func (p *poller) watch(c *conn, room bool) error {
+	events := uint32(unix.EPOLLIN)
+	if room {
+		events |= unix.EPOLLOUT
+	}
+	return p.control(unix.EPOLL_CTL_MOD, c, events)
+}
+
+// forget ends what add began.
+func (p *poller) forget(c *conn) error { return p.control(unix.EPOLL_CTL_DEL, c, 0) }
+
+// wait returns what is ready, nothing after the timeout. Below a millisecond, ppoll keeps the
+// time, for epoll_wait counts in milliseconds.
+func (p *poller) wait(timeout time.Duration) ([]unix.EpollEvent, error) {
+	ms := int(timeout / time.Millisecond)
+	if timeout%time.Millisecond != 0 {
+		ts := unix.NsecToTimespec(int64(timeout))
+		fds := [1]unix.PollFd{{Fd: int32(p.fd), Events: unix.POLLIN}}
+		n, err := unix.Ppoll(fds[:], &ts, nil)
+		if n == 0 || err == unix.EINTR {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("bench: ppoll: %w", err)
+		}
+		ms = 0
+	}
+	n, err := unix.EpollWait(p.fd, p.events[:], ms)
+	if err == unix.EINTR {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("bench: epoll_wait: %w", err)
+	}
+	return p.events[:n], nil
+}
