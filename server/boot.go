@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"time"
 
 	"github.com/meerkat-zk/meerkat/jute"
@@ -29,12 +28,9 @@ func (s *Server) recover() (recovered, error) {
 	if err != nil {
 		return r, err
 	}
-	from := r.head.Zxid() + 1
+	from := r.head.Zxid()
 	began := time.Now()
-	last, err := wal.Replay(s.files, from, func(z proto.Zxid, record []byte) error {
-		if z < from {
-			return nil // the file begins before the snapshot
-		}
+	_, err = wal.Replay(s.files, from, func(z proto.Zxid, record []byte) error {
 		if r.snapshot < 0 && !s.cfg.SnapshotTrustEmpty {
 			return fmt.Errorf("there is a log (%v) in %s but no snapshot in %s: if the snapshot was "+
 				"lost, restore it; if there never was one, set snapshot.trust.empty=true for one start",
@@ -48,7 +44,6 @@ func (s *Server) recover() (recovered, error) {
 	}
 	s.logger.Info("data loaded", "snapshot", r.snapshot, "log_records", r.replayed,
 		"zxid", r.head.Zxid(), "znodes", r.head.NodeCount(), "took", time.Since(began))
-	_ = last
 	return r, nil
 }
 
@@ -106,8 +101,8 @@ func (s *Server) loadSnapshot() (recovered, error) {
 }
 
 func (s *Server) readSnapshot(f wal.SnapshotFile, o tree.Options) (*tree.Head, error) {
-	if f.Invalid != nil {
-		return nil, f.Invalid
+	if f.Invalid != "" {
+		return nil, errors.New(f.Invalid)
 	}
 	r, err := f.Open(s.files.FS)
 	if err != nil {
@@ -122,12 +117,20 @@ func (s *Server) treeOptions() tree.Options {
 		Emulate353TTL: s.cfg.Emulate353TTLNodes}
 }
 
-// dropDeadOwners removes ephemerals whose session no log and no snapshot knows.
-func dropDeadOwners(h *tree.Head, log *slog.Logger) {
-	h.DeadOwners(func(session int64) bool {
-		log.Warn("ephemerals of an unknown session removed", "session", fmt.Sprintf("0x%x", session))
+// closeDeadOwners closes sessions that own ephemerals and that no log and no snapshot knows,
+// as a fuzzy snapshot can leave them. It does so by ordinary transactions, the first of this
+// boot (ZooKeeperServer.loadData).
+func (s *Server) closeDeadOwners(c *core) {
+	var dead []int64
+	c.head.DeadOwners(func(session int64) bool {
+		dead = append(dead, session)
 		return true
 	})
+	for _, id := range dead {
+		s.logger.Warn("the ephemerals of an unknown session are removed",
+			"session", fmt.Sprintf("0x%x", uint64(id)))
+		c.write(&request{op: proto.OpCloseSession, session: id})
+	}
 }
 
 // A snapshotter saves roots, at most one at a time.

@@ -19,8 +19,9 @@ func (l *loop) Wake() {
 }
 
 // Drained implements netloop.Handler.
-func (l *loop) Drained(*netloop.Conn) {
+func (l *loop) Drained(nc *netloop.Conn) {
 	l.begin()
+	l.drain(nc.Data.(*conn))
 	l.end()
 }
 

@@ -143,11 +143,10 @@ func (l *loop) decodes(c *conn) bool {
 	if c.state != connNew && c.state != connLive {
 		return false
 	}
-	if c.stalled || c.pending.len() == 0 && c.nc.Unsent() < outputMax {
-		return !c.stalled
+	if c.stalled || c.nc.OverMark() {
+		return false // netloop shows the rest again once the output has drained
 	}
 	over := c.pending.len() >= inFlightMax || c.bytes >= inFlightBytesMax ||
-		c.nc.Unsent() >= outputMax ||
 		c.pending.len() > 0 && l.srv.inFlight.Load() >= l.srv.outstandingMax
 	if over {
 		c.stalled = true
@@ -167,7 +166,7 @@ func (l *loop) unstall() {
 		switch {
 		case c.state == connClosed || c.state == connClosing:
 			c.stalled = false
-		case low && c.nc.Unsent() < outputMax/2:
+		case low:
 			c.stalled = false
 			c.nc.Resume()
 		default:
@@ -256,7 +255,7 @@ func (l *loop) flush() {
 // drain goes on with a connection whose head was answered: reads are answered until a write
 // stands at the head; writes go to the core until a read stands behind them.
 func (l *loop) drain(c *conn) {
-	for c.pending.len() > 0 && c.state == connLive {
+	for c.pending.len() > 0 && c.state == connLive && !c.nc.OverMark() {
 		p := c.pending.first()
 		switch p.kind {
 		case pendingRead:

@@ -124,7 +124,7 @@ func (c *core) planCreate(o *operation, r *request, b *proto.Body) proto.Code {
 	if c.head.Get(path) != nil {
 		return proto.ErrNodeExists
 	}
-	if c.kind(parent.Owner()) == tree.Ephemeral {
+	if parent.Kind() == tree.Ephemeral {
 		return proto.ErrNoChildrenForEphemerals
 	}
 	if !c.withinQuota(path, 1, int64(len(o.Data))) {
@@ -136,9 +136,6 @@ func (c *core) planCreate(o *operation, r *request, b *proto.Body) proto.Code {
 	return proto.OK
 }
 
-// ttlMax is the longest time to live, in ms: 40 bits (EphemeralType.TTL).
-const ttlMax = 1<<40 - 1
-
 // checkMode refuses unknown flags and a time to live that does not fit the flag
 // (EphemeralType.validateTTL). Stricter than Java: createTTL takes the TTL flags only.
 func (c *core) checkMode(o *operation) proto.Code {
@@ -149,7 +146,7 @@ func (c *core) checkMode(o *operation) proto.Code {
 	switch {
 	case ttlFlag && !c.extendedTypes:
 		return proto.ErrUnimplemented
-	case ttlFlag && (o.TTL < 1 || o.TTL > ttlMax), !ttlFlag && o.TTL >= 0,
+	case ttlFlag && (o.TTL < 1 || o.TTL > tree.TTLMax), !ttlFlag && o.TTL >= 0,
 		!ttlFlag && o.op == proto.OpCreateTTL:
 		return proto.ErrBadArguments
 	}
@@ -270,7 +267,7 @@ func (c *core) planDeleteContainer(o *operation, b *proto.Body) proto.Code {
 		return proto.ErrNoNode
 	case n.NumChildren() > 0:
 		return proto.ErrNotEmpty
-	case c.kind(n.Owner()) == tree.Ephemeral:
+	case n.Kind() == tree.Ephemeral:
 		return proto.ErrBadVersion
 	}
 	b.Path = o.Path

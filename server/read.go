@@ -173,7 +173,7 @@ func (rd *reader) tooLong(znodes int) bool { return rd.loop != nil && znodes > r
 func (rd *reader) children(w *jute.Coder, n *tree.Node) {
 	count := n.NumChildren()
 	w.Int(&count)
-	rd.root.Children(n, func(name string, _ *tree.Node) bool {
+	rd.root.Children(n.Path(), func(name string, _ *tree.Node) bool {
 		w.String(&name)
 		return true
 	})

@@ -47,7 +47,7 @@ func (c *core) collect() []string {
 		return true
 	})
 	c.head.TTLs(func(n *tree.Node) bool {
-		if n.NumChildren() == 0 && c.now.wallMs-n.Mtime() > tree.TTL(n.Owner()) {
+		if n.NumChildren() == 0 && c.now.wallMs-n.Mtime() > n.TTL() {
 			out = append(out, n.Path())
 		}
 		return true

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -107,13 +106,11 @@ func (s *Server) configure(o Options) (err error) {
 			s.logger.Warn("log tail repaired: no acknowledged write is lost", "file", r.File,
 				"offset", r.Offset, "dropped_bytes", r.Dropped, "reason", r.Reason)
 		},
-		LogDir:  filepath.Join(c.DataLogDir, "version-2"),
-		SnapDir: filepath.Join(c.DataDir, "version-2"),
 	}
 	if s.files.FS == nil {
 		s.files.FS = wal.OS
 	}
-	s.compression = wal.DefaultCompression
+	s.compression = wal.CompressionDefault
 	if c.HasSnapshotCompression {
 		if s.compression, err = wal.ParseCompression(c.SnapshotCompression); err != nil {
 			return err
@@ -133,7 +130,9 @@ func (s *Server) configure(o Options) (err error) {
 // openFiles makes and locks the directories.
 func (s *Server) openFiles() (err error) {
 	c := s.cfg
-	if err = wal.PrepareDirs(s.files.FS, c.DataDir, c.DataLogDir, c.DataDirAutocreate); err != nil {
+	s.files.LogDir, s.files.SnapDir, err = wal.PrepareDirs(s.files.FS, c.DataDir, c.DataLogDir,
+		c.DataDirAutocreate)
+	if err != nil {
 		return err
 	}
 	s.lock, err = wal.LockDir(s.files.FS, c.DataDir)
@@ -146,7 +145,6 @@ func (s *Server) serve(o Options) error {
 	if err != nil {
 		return err
 	}
-	dropDeadOwners(r.head, s.logger)
 	s.core = s.newCore(r)
 	root := r.head.Freeze()
 	if r.snapshot < 0 || r.replayed > s.cfg.SnapCount/2 {
@@ -173,6 +171,7 @@ func (s *Server) serve(o Options) error {
 	// Serving starts as a whole: one batch with a root and no entries.
 	s.feed.publish(&batch{root: root, last: root.Zxid(), want: ^uint64(0)})
 	go s.run()
+	s.inbox.put(func(b *inbox) { b.calls = append(b.calls, s.closeDeadOwners) })
 	return nil
 }
 
@@ -186,7 +185,7 @@ func (s *Server) newCore(r recovered) *core {
 			maxTimeoutMs: int32(c.MaxSessionTimeout.Milliseconds()),
 			enforceQuota: c.EnforceQuota, skipACL: c.SkipACL, extendedTypes: c.ExtendedTypes,
 			digest: c.DigestEnabled, closeSessionPaths: c.CloseSessionTxn,
-			reconfigEnabled: c.Quorum.ReconfigEnabled,
+			reconfigEnabled: c.Quorum.Reconfig,
 			fieldBytesMax:   c.JuteMaxBuffer + c.JuteMaxBufferExtra,
 			reapIntervalMs:  c.ContainerCheckInterval.Milliseconds(),
 			reapPerMinute:   int64(c.ContainerMaxPerMinute),

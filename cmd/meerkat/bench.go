@@ -68,6 +68,8 @@ The loop is closed unless --rate is given; then latency counts from the intended
 		fmt.Sprintf("one of %v", bench.Workloads))
 	f.IntVar(&cfg.Connections, "connections", cfg.Connections, "connections, each a session")
 	f.IntVar(&cfg.InFlight, "in-flight", cfg.InFlight, "unanswered requests per connection")
+	f.IntVar(&cfg.Batch, "batch", 0,
+		"replies that wake the generator (0: half of in-flight; 1: latency of each reply)")
 	f.Float64Var(&cfg.Read, "read", cfg.Read, "share of reads in the mixed workload")
 	f.IntVar(&cfg.Size, "size", cfg.Size, "bytes of data per znode")
 	f.IntVar(&cfg.Znodes, "znodes", cfg.Znodes, "znodes to create and work on")

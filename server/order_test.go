@@ -1,0 +1,160 @@
+package server
+
+import (
+	"fmt"
+	"math/rand"
+	"sync"
+	"testing"
+
+	"github.com/meerkat-zk/meerkat/proto"
+)
+
+func TestCreateAndRead(t *testing.T) {
+	s := startServer(t, nil)
+	w := connectTo(t, s)
+	w.must(proto.OpCreate, create("/a", "hello", 0))
+	d := dataOf(t, w.must(proto.OpGetData, get("/a", false)))
+	if string(d.Data) != "hello" || d.Stat.Version != 0 || d.Stat.DataLength != 5 {
+		t.Fatalf("%+v", d)
+	}
+	if p := w.call(proto.OpGetData, get("/b", false)); p.Err != proto.ErrNoNode {
+		t.Fatalf("%+v", p)
+	}
+}
+
+// A burst of set, get, set reads the first value, whatever else goes on; so does a read behind
+// a sync.
+func TestReadBetweenPipelinedWrites(t *testing.T) {
+	s := startServer(t, nil)
+	setup := connectTo(t, s)
+	const clients, rounds = 8, 200
+	var wg sync.WaitGroup
+	for i := range clients {
+		path := fmt.Sprintf("/n%d", i)
+		setup.must(proto.OpCreate, create(path, "", 0))
+		w := connectTo(t, s)
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for round := range rounds {
+				one, two := fmt.Sprintf("1-%d", round), fmt.Sprintf("2-%d", round)
+				w.send(proto.OpSetData, setData(path, one, -1))
+				if round%2 == 1 {
+					w.send(proto.OpSync, only(path))
+				}
+				w.send(proto.OpGetData, get(path, false))
+				w.send(proto.OpSetData, setData(path, two, -1))
+				w.flush()
+				w.recv()
+				if round%2 == 1 {
+					w.recv()
+				}
+				if got := string(dataOf(t, w.recv()).Data); got != one {
+					t.Errorf("round %d read %q, want %q", round, got, one)
+				}
+				w.recv()
+			}
+		}()
+	}
+	wg.Wait()
+}
+
+// What one client was told is done, every client of the server sees, whatever its loop.
+func TestAcknowledgedWriteIsSeenByAll(t *testing.T) {
+	s := startServer(t, nil)
+	const readers = 8
+	writer := connectTo(t, s)
+	writer.must(proto.OpCreate, create("/x", "", 0))
+	others := make([]*wire, readers)
+	for i := range others {
+		others[i] = connectTo(t, s)
+	}
+	for round := range 300 {
+		want := fmt.Sprint(round)
+		writer.must(proto.OpSetData, setData("/x", want, -1))
+		for i, o := range others {
+			if got := string(dataOf(t, o.must(proto.OpGetData, get("/x", false))).Data); got != want {
+				t.Fatalf("round %d: reader %d saw %q", round, i, got)
+			}
+		}
+	}
+}
+
+// Header zxids of one connection never decrease, and the events of a zxid stand before its
+// reply, over many loops with random traffic and watches.
+func TestZxidsAndEventsKeepOrder(t *testing.T) {
+	seed := rand.Int63()
+	t.Logf("seed %d", seed)
+	s := startServer(t, nil)
+	setup := connectTo(t, s)
+	for i := range 10 {
+		setup.must(proto.OpCreate, create(fmt.Sprintf("/k%d", i), "", 0))
+	}
+	var wg sync.WaitGroup
+	for i := range 8 {
+		w := connectTo(t, s)
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			randomTraffic(t, w, rand.New(rand.NewSource(seed+int64(i))))
+		}()
+	}
+	wg.Wait()
+}
+
+// randomTraffic sends bursts of reads with watches and writes, and checks each reply.
+func randomTraffic(t *testing.T, w *wire, rng *rand.Rand) {
+	last := proto.Zxid(0)
+	for range 200 {
+		type sent struct {
+			xid  int32
+			op   proto.Op
+			path string
+		}
+		var burst []sent
+		for range 1 + rng.Intn(8) {
+			path := fmt.Sprintf("/k%d", rng.Intn(10))
+			q := sent{op: proto.OpGetData, path: path}
+			if rng.Intn(2) == 0 {
+				q.op = proto.OpSetData
+				q.xid = w.send(q.op, setData(path, "v", -1))
+			} else {
+				q.xid = w.send(q.op, get(path, true))
+			}
+			burst = append(burst, q)
+		}
+		w.flush()
+		seen := map[string]proto.Zxid{} // path → mzxid that a read with a watch has shown
+		for len(burst) > 0 {
+			p := w.recv()
+			if p.Zxid < last {
+				t.Errorf("zxid %v after %v", p.Zxid, last)
+				return
+			}
+			last = p.Zxid
+			if p.Xid == proto.XidEvent {
+				e := eventOf(t, p)
+				if at, ok := seen[e.Path]; ok && p.Zxid <= at {
+					t.Errorf("event %v of %s was shown already by a read (%v)", p.Zxid, e.Path, at)
+				}
+				delete(seen, e.Path)
+				continue
+			}
+			q := burst[0]
+			burst = burst[1:]
+			if p.Xid != q.xid || p.Err != proto.OK {
+				t.Errorf("reply %+v to %+v", p.ReplyHeader, q)
+				return
+			}
+			if q.op == proto.OpGetData {
+				m := dataOf(t, p).Stat.Mzxid
+				if at, ok := seen[q.path]; ok && m > at {
+					t.Errorf("a read shows %v of %s before its event", m, q.path)
+				}
+				seen[q.path] = m
+			} else if _, watched := seen[q.path]; watched {
+				t.Errorf("the reply of zxid %v on %s came before its event", p.Zxid, q.path)
+			}
+		}
+	}
+}
