@@ -1,13 +1,10 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -46,12 +43,8 @@ The loop is closed unless --rate is given; then latency counts from the intended
 		Example: `  meerkat bench run --servers 127.0.0.1:2181 --read 0.5 --duration 10s --json run.json`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cmd.SilenceUsage = true
 			cfg.Progress = cmd.ErrOrStderr()
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			context.AfterFunc(ctx, stop) // a second signal ends the process at once
-			report, err := bench.Run(ctx, cfg)
+			report, err := bench.Run(cmd.Context(), cfg)
 			if report == nil {
 				return err
 			}
