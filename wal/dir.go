@@ -1,0 +1,130 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+)
+
+// versionDir holds the files of version 2 of the formats (FileTxnSnapLog).
+const versionDir = "version-2"
+
+// lockName is the file in the data directory that a running server holds locked. Java knows
+// nothing of it.
+const lockName = "meerkat.lock"
+
+// PrepareDirs returns the directories that Options need, <dataLogDir>/version-2 and
+// <dataDir>/version-2, and creates them if autocreate is set. An empty dataLogDir means
+// dataDir. Directories that hold each other's files are refused: most likely dataDir and
+// dataLogDir were changed or swapped, and a server would start without its data.
+func PrepareDirs(fs FS, dataDir, dataLogDir string, autocreate bool) (
+	logDir, snapDir string, err error) {
+	if dataLogDir == "" {
+		dataLogDir = dataDir
+	}
+	snapDir = filepath.Join(dataDir, versionDir)
+	logDir = filepath.Join(dataLogDir, versionDir)
+	for _, dir := range []string{logDir, snapDir} {
+		if err := prepareDir(fs, dir, autocreate); err != nil {
+			return "", "", err
+		}
+	}
+	if logDir == snapDir {
+		return logDir, snapDir, nil
+	}
+	if err := refuseFiles(fs, logDir, "snapshot.", "log"); err != nil {
+		return "", "", err
+	}
+	return logDir, snapDir, refuseFiles(fs, snapDir, "log.", "snapshot")
+}
+
+func prepareDir(files FS, dir string, autocreate bool) error {
+	info, err := files.Stat(dir)
+	switch {
+	case err == nil && !info.Dir:
+		return fmt.Errorf("wal: %s is not a directory", dir)
+	case err == nil:
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("wal: data directory: %w", err)
+	case !autocreate:
+		return fmt.Errorf("wal: directory %s is missing and may not be created "+
+			"(datadir.autocreate is false): create it", dir)
+	}
+	return makeDirs(files, dir)
+}
+
+// makeDirs creates a directory and makes it durable with all parents that it had to create.
+func makeDirs(files FS, dir string) error {
+	var sync []string
+	for d := dir; ; d = filepath.Dir(d) {
+		_, err := files.Stat(d)
+		if err == nil || filepath.Dir(d) == d {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("wal: data directory: %w", err)
+		}
+		sync = append(sync, filepath.Dir(d))
+	}
+	if err := files.MkdirAll(dir); err != nil {
+		return fmt.Errorf("wal: create data directory: %w", err)
+	}
+	for _, d := range sync {
+		if err := files.SyncDir(d); err != nil {
+			return fmt.Errorf("wal: create data directory: %w", err)
+		}
+	}
+	return nil
+}
+
+func refuseFiles(fs FS, dir, prefix, kind string) error {
+	names, err := fs.List(dir)
+	if err != nil {
+		return fmt.Errorf("wal: data directory: %w", err)
+	}
+	for _, name := range names {
+		if strings.HasPrefix(name, prefix) {
+			return fmt.Errorf("wal: the %s directory %s holds %s: are dataDir and dataLogDir "+
+				"set as they were? if so, move the file into the other directory", kind, dir, name)
+		}
+	}
+	return nil
+}
+
+// LockDir takes the lock of a data directory, so that a second server cannot write there.
+func LockDir(fs FS, dataDir string) (io.Closer, error) {
+	lock, err := fs.Lock(filepath.Join(dataDir, lockName))
+	var locked *LockedError
+	if errors.As(err, &locked) {
+		return nil, fmt.Errorf("wal: data directory %s is in use by another server: %w: "+
+			"stop it, or give this one another dataDir", dataDir, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("wal: lock data directory: %w", err)
+	}
+	return lock, nil
+}
+
+// DirSize sums up the files of a directory, as the words dirs and conf show it.
+func DirSize(files FS, dir string) (int64, error) {
+	names, err := files.List(dir)
+	if err != nil {
+		return 0, fmt.Errorf("wal: size of %s: %w", dir, err)
+	}
+	var sum int64
+	for _, name := range names {
+		info, err := files.Stat(filepath.Join(dir, name))
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // removed since it was listed
+		case err != nil:
+			return 0, fmt.Errorf("wal: size of %s: %w", dir, err)
+		case !info.Dir:
+			sum += info.Size
+		}
+	}
+	return sum, nil
+}

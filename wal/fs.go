@@ -1,0 +1,197 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// An FS is the boundary to the disk. Errors about missing and existing files match
+// fs.ErrNotExist and fs.ErrExist; a full disk matches ENOSPC or EDQUOT.
+type FS interface {
+	// Create makes a new file for reading and writing; it fails if the name is taken.
+	Create(name string) (File, error)
+	// OpenRead opens a file for reading.
+	OpenRead(name string) (File, error)
+	// OpenWrite opens an existing file for reading and writing.
+	OpenWrite(name string) (File, error)
+	// Rename gives a file another name, in place of what had it.
+	Rename(from, to string) error
+	// Remove removes a file.
+	Remove(name string) error
+	// List returns the names in a directory, sorted.
+	List(dir string) ([]string, error)
+	// Stat describes a file or directory.
+	Stat(name string) (Info, error)
+	// MkdirAll creates a directory with its parents.
+	MkdirAll(dir string) error
+	// SyncDir makes created, renamed and removed names of a directory durable.
+	SyncDir(dir string) error
+	// Lock takes an exclusive lock on a file, which it creates if need be, until the result is
+	// closed or the process ends. A taken lock is a *LockedError.
+	Lock(name string) (io.Closer, error)
+}
+
+// A File is an open file of an FS.
+type File interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	// SyncData makes the content and the size durable (fdatasync).
+	SyncData() error
+	// Preallocate makes the file at least size bytes long; what is new reads as zeros. Where
+	// the file system can, it also reserves the space.
+	Preallocate(size int64) error
+	// Truncate sets the size.
+	Truncate(size int64) error
+	// Size returns the size.
+	Size() (int64, error)
+}
+
+// Info describes a file.
+type Info struct {
+	Size    int64
+	ModTime time.Time
+	Dir     bool
+}
+
+// A LockedError says that another process holds a lock.
+type LockedError struct {
+	Name  string
+	Owner string // what the owner wrote into the file: its pid; may be empty
+}
+
+func (e *LockedError) Error() string {
+	owner := "another process"
+	if e.Owner != "" {
+		owner = "process " + e.Owner
+	}
+	return fmt.Sprintf("wal: %s is locked by %s", e.Name, owner)
+}
+
+// OS is the operating system's file system.
+var OS FS = osFS{}
+
+type osFS struct{}
+
+type osFile struct{ *os.File }
+
+func openOS(name string, flag int) (File, error) {
+	f, err := os.OpenFile(name, flag, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (osFS) Create(name string) (File, error) {
+	return openOS(name, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+}
+func (osFS) OpenRead(name string) (File, error)  { return openOS(name, os.O_RDONLY) }
+func (osFS) OpenWrite(name string) (File, error) { return openOS(name, os.O_RDWR) }
+func (osFS) Rename(from, to string) error        { return os.Rename(from, to) }
+func (osFS) Remove(name string) error            { return os.Remove(name) }
+func (osFS) MkdirAll(dir string) error           { return os.MkdirAll(dir, 0o755) }
+
+func (osFS) List(dir string) ([]string, error) {
+	d, err := os.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	names, err := d.Readdirnames(-1)
+	sort.Strings(names)
+	return names, errors.Join(err, d.Close())
+}
+
+func (osFS) Stat(name string) (Info, error) {
+	i, err := os.Stat(name)
+	if err != nil {
+		return Info{}, err
+	}
+	return Info{Size: i.Size(), ModTime: i.ModTime(), Dir: i.IsDir()}, nil
+}
+
+func (osFS) SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (osFS) Lock(name string) (io.Closer, error) {
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		owner, _ := io.ReadAll(io.LimitReader(f, 20)) // only to name the owner
+		_ = f.Close()
+		return nil, &LockedError{Name: name, Owner: strings.TrimSpace(string(owner))}
+	}
+	if err == nil {
+		err = f.Truncate(0)
+	}
+	if err == nil {
+		_, err = fmt.Fprintf(f, "%d\n", os.Getpid())
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func (f osFile) SyncData() error {
+	for {
+		if err := unix.Fdatasync(int(f.Fd())); err != unix.EINTR {
+			return pathError("fdatasync", f.Name(), err)
+		}
+	}
+}
+
+func (f osFile) Preallocate(size int64) error {
+	for {
+		err := unix.Fallocate(int(f.Fd()), 0, 0, size)
+		switch {
+		case err == unix.EINTR:
+		case err == unix.EOPNOTSUPP || err == unix.ENOSYS:
+			return f.Truncate(size)
+		default:
+			return pathError("fallocate", f.Name(), err)
+		}
+	}
+}
+
+func (f osFile) Size() (int64, error) {
+	i, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return i.Size(), nil
+}
+
+func pathError(op, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &os.PathError{Op: op, Path: path, Err: err}
+}
+
+// isFull tells whether an error means that the disk has no room.
+func isFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
+
+// removeSynced removes a file and makes that durable.
+func removeSynced(fs FS, path string) error {
+	if err := fs.Remove(path); err != nil {
+		return err
+	}
+	return fs.SyncDir(filepath.Dir(path))
+}
