@@ -131,7 +131,6 @@ func fileKeys() []key {
 func compression() kind {
 	k := oneOf(func(c *Config) *string { return &c.SnapshotCompression },
 		"gz", "snappy", "zstd", "")
-	k.want = "gz, snappy, zstd or empty"
 	set := k.set
 	k.set = func(c *Config, suffix, value string) error {
 		c.HasSnapshotCompression = true

@@ -150,6 +150,9 @@ func filePath(field func(*Config) *string) kind {
 // oneOf is a word of a list, in any case; it is kept as the list has it.
 func oneOf(field func(*Config) *string, words ...string) kind {
 	want := "one of " + strings.Join(words, ", ")
+	if last := len(words) - 1; words[last] == "" {
+		want = "one of " + strings.Join(words[:last], ", ") + " or empty"
+	}
 	return kind{want, func(c *Config, _, value string) error {
 		i := slices.IndexFunc(words, func(w string) bool { return strings.EqualFold(w, value) })
 		if i < 0 {

@@ -112,6 +112,10 @@ func (p *parser) properties(r io.Reader) []property {
 	for _, line := range latin1 {
 		p.warn(p.at(line), `bytes beyond ASCII are read as Latin-1, as Java does; write \uXXXX`)
 	}
+	for i := range properties { // QuorumPeerConfig trims both
+		properties[i].key = javaTrim(properties[i].key)
+		properties[i].value = javaTrim(properties[i].value)
+	}
 	return properties
 }
 

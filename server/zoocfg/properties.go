@@ -12,7 +12,7 @@ import (
 // fileBytesMax bounds a configuration file; a real one has a few kilobytes.
 const fileBytesMax = 1 << 20
 
-// A property is one key and its value, both without the space around them.
+// A property is one key and its value.
 type property struct {
 	key, value string
 	line       int // where the key stands, from 1
@@ -80,6 +80,8 @@ func (l *lines) natural() (line string, ok bool) {
 }
 
 // logical is the next line that holds a property, with those that continue it, and its number.
+// A backslash that stands alone continues nothing: to Java the line is empty, or, at the end
+// of the file, a property without a name.
 func (l *lines) logical() (line string, number int, ok bool) {
 	for {
 		line, ok = l.natural()
@@ -87,7 +89,10 @@ func (l *lines) logical() (line string, number int, ok bool) {
 			return "", 0, false
 		}
 		line = strings.TrimLeft(line, blanks)
-		if line != "" && line[0] != '#' && line[0] != '!' {
+		if line == "" || line[0] == '#' || line[0] == '!' {
+			continue
+		}
+		if line != `\` || l.rest == "" {
 			break
 		}
 	}
@@ -129,7 +134,7 @@ func split(line string) (property, error) {
 		return property{}, err
 	}
 	v, err := unescape(value)
-	return property{key: javaTrim(k), value: javaTrim(v)}, err
+	return property{key: k, value: v}, err
 }
 
 var errUnicodeEscape = errors.New(`a \u is not followed by four hex digits`)
