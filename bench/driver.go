@@ -76,10 +76,12 @@ const latencyMax = int64(5 * time.Minute)
 func newStats() stats {
 	s := stats{errors: map[proto.Code]int64{}}
 	for k := range s.latency {
-		s.latency[k] = hdrhistogram.New(1, latencyMax, 3)
+		s.latency[k] = newLatencies()
 	}
 	return s
 }
+
+func newLatencies() *hdrhistogram.Histogram { return hdrhistogram.New(1, latencyMax, 3) }
 
 // tickEvery is how often a driver looks after what is not moved by replies.
 const tickEvery = 100 * time.Millisecond

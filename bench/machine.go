@@ -77,6 +77,8 @@ type usage struct {
 	pids []int
 	own  []time.Duration
 	them []time.Duration
+	all  []time.Duration // of the whole machine
+	at   []time.Time
 	rss  int64
 	err  error
 }
@@ -101,6 +103,20 @@ func (u *usage) sample() {
 		u.rss += rss
 	}
 	u.them = append(u.them, sum)
+	busy, err := machineUsage()
+	if err != nil {
+		u.err = err
+	}
+	u.all, u.at = append(u.all, busy), append(u.at, time.Now())
+}
+
+// others is how many cores were busy with neither this process nor the servers.
+func (u *usage) others() float64 {
+	if len(u.at) < 2 {
+		return 0
+	}
+	rest := between(u.all) - between(u.own) - between(u.them)
+	return max(0, rest.Seconds()/u.at[len(u.at)-1].Sub(u.at[0]).Seconds())
 }
 
 // try tells early what sample could not read.
@@ -119,6 +135,32 @@ func between(samples []time.Duration) time.Duration {
 
 // clockTick is the unit of CPU times in /proc, USER_HZ, 100 on every Linux that Go runs on.
 const clockTick = 10 * time.Millisecond
+
+// machineUsage reads the first line of /proc/stat: CPU times of all cores by kind, of which
+// idle and iowait are not use, and the last two are within others (proc(5)).
+func machineUsage() (time.Duration, error) {
+	data, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, fmt.Errorf("bench: CPU time of the machine: %w", err)
+	}
+	const idle, iowait, kindsUsed = 3, 4, 8
+	line, _, _ := bytes.Cut(data, []byte("\n"))
+	f := bytes.Fields(line)
+	if len(f) <= kindsUsed {
+		return 0, fmt.Errorf("bench: /proc/stat starts with %q", line)
+	}
+	var busy time.Duration
+	for i, field := range f[1 : 1+kindsUsed] {
+		n, err := strconv.ParseInt(string(field), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("bench: /proc/stat: %w", err)
+		}
+		if i != idle && i != iowait {
+			busy += time.Duration(n) * clockTick
+		}
+	}
+	return busy, nil
+}
 
 // Fields of /proc/<pid>/stat behind the command's closing parenthesis, counted from 0 (proc(5)).
 const (

@@ -22,6 +22,7 @@ type Report struct {
 	Seconds      float64          `json:"seconds"` // how long the window really was
 	Ops          int64            `json:"ops"`     // answered without an error within it
 	OpsPerSecond float64          `json:"ops_per_second"`
+	Latency      Latency          `json:"latency_us"` // of all kinds together
 	Kinds        []KindReport     `json:"kinds"`
 	Errors       map[string]int64 `json:"errors"`         // answers by code, warm-up included
 	Verified     int64            `json:"verified_reads"` // whose data was compared
@@ -29,6 +30,10 @@ type Report struct {
 	ClientCPU float64 `json:"client_cpu_us_per_op"`
 	ServerCPU float64 `json:"server_cpu_us_per_op,omitempty"` // of Config.PIDs
 	ServerRSS int64   `json:"server_rss_bytes,omitempty"`     // at the end of the window
+
+	// Others is how many cores something else kept busy: a run next to it says little.
+	// Without Config.PIDs the server counts as something else.
+	Others float64 `json:"other_busy_cores"`
 }
 
 // A KindReport is about one kind of operation.
@@ -91,8 +96,10 @@ func newReport(r *run, started time.Time, u *usage) *Report {
 		rep.Verified += d.stats.verified
 		rep.Seconds = max(rep.Seconds, time.Duration(d.closed-d.opened).Seconds())
 	}
+	all := newLatencies()
 	for _, k := range kindsOf(r.cfg.Workload) {
 		h := total.latency[k]
+		all.Merge(h)
 		if h.TotalCount() == 0 {
 			continue
 		}
@@ -102,12 +109,12 @@ func newReport(r *run, started time.Time, u *usage) *Report {
 			Latency: latencyOf(h),
 		})
 	}
-	rep.OpsPerSecond = per(rep.Ops, rep.Seconds)
+	rep.OpsPerSecond, rep.Latency = per(rep.Ops, rep.Seconds), latencyOf(all)
 	if rep.Ops > 0 {
 		rep.ClientCPU = micros(float64(between(u.own)) / float64(rep.Ops))
 		rep.ServerCPU = micros(float64(between(u.them)) / float64(rep.Ops))
 	}
-	rep.ServerRSS = u.rss
+	rep.ServerRSS, rep.Others = u.rss, u.others()
 	return rep
 }
 
@@ -163,8 +170,8 @@ func (r *Report) WriteTable(w io.Writer) error {
 		r.OpsPerSecond, r.Seconds, r.Verified)
 	fmt.Fprintf(&b, "CPU per operation: client %.2f us", r.ClientCPU)
 	if r.ServerCPU > 0 {
-		fmt.Fprintf(&b, ", server %.2f us; server's resident memory %d MiB", r.ServerCPU,
-			r.ServerRSS>>20)
+		fmt.Fprintf(&b, ", server %.2f us; server's resident memory %d MiB; "+
+			"others kept %.2f cores busy", r.ServerCPU, r.ServerRSS>>20, r.Others)
 	}
 	b.WriteByte('\n')
 	if len(r.Errors) > 0 {

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +19,7 @@ func benchCommand() *cobra.Command {
 		Use:   "bench",
 		Short: "Generate load and measure servers over the wire",
 	}
-	cmd.AddCommand(benchRunCommand())
+	cmd.AddCommand(benchRunCommand(), benchVersusCommand())
 	return cmd
 }
 
@@ -87,4 +89,56 @@ func writeFile(name string, write func(w io.Writer) error) error {
 		return err
 	}
 	return errors.Join(write(f), f.Close())
+}
+
+func benchVersusCommand() *cobra.Command {
+	cfg := bench.VersusConfig{Rows: []string{"default"}, Rounds: 3, Duration: 5 * time.Second,
+		Warmup: 2 * time.Second, Heat: 15 * time.Second}
+	var sides [2]string
+	var jsonFile string
+	cmd := &cobra.Command{
+		Use:   "versus",
+		Short: "Compare two servers on this machine, load by load, in turns",
+		Long: `Compare two servers on this machine, load by load, in turns, and write a Markdown table.
+A side is name,host:port,pid; the first is the reference. make versus starts both and calls this.`,
+		Example: `  meerkat bench versus --a java,127.0.0.1:2181,4711 --b meerkat,127.0.0.1:2182,4712`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg.Progress = cmd.ErrOrStderr()
+			for i, s := range sides {
+				var err error
+				if cfg.Sides[i], err = bench.ParseSide(s); err != nil {
+					return err
+				}
+			}
+			c, err := bench.Versus(cmd.Context(), cfg)
+			if c == nil {
+				return err
+			}
+			err = errors.Join(err, c.WriteMarkdown(cmd.OutOrStdout()))
+			if jsonFile != "" {
+				err = errors.Join(err, writeFile(jsonFile, c.WriteJSON))
+			}
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&sides[0], "a", "", "the reference: name,host:port,pid")
+	f.StringVar(&sides[1], "b", "", "the other one: name,host:port,pid")
+	f.StringSliceVar(&cfg.Rows, "rows", cfg.Rows, "names of rows, default, or all: "+rowNames())
+	f.IntVar(&cfg.Rounds, "rounds", cfg.Rounds, "rounds of each row; medians are shown")
+	f.DurationVar(&cfg.Duration, "duration", cfg.Duration, "length of a measured window")
+	f.DurationVar(&cfg.Warmup, "warmup", cfg.Warmup, "the same load before each window")
+	f.DurationVar(&cfg.Heat, "heat", cfg.Heat, "mixed load on each side before the first row")
+	f.Uint64Var(&cfg.Seed, "seed", 0, "random seed (0: pick one; it is printed)")
+	f.StringVar(&jsonFile, "json", "", "write everything to this file, as JSON")
+	return cmd
+}
+
+func rowNames() string {
+	var names []string
+	for _, r := range bench.Rows {
+		names = append(names, r.Name)
+	}
+	return strings.Join(names, ", ")
 }
