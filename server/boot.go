@@ -161,8 +161,9 @@ func (p *snapshotter) run() {
 	defer p.srv.aside.Done()
 	for r := range p.roots {
 		if err := p.srv.save(r); err != nil {
-			p.srv.fatal(fmt.Errorf("a snapshot could not be written: %w", err))
-			return
+			// Nothing is lost: the log has it all, and the next snapshot tries again.
+			p.srv.logger.Error("a snapshot could not be written; logs pile up until one is",
+				"zxid", r.Zxid(), "err", err)
 		}
 	}
 }

@@ -198,6 +198,15 @@ func (l *loop) frame(c *conn, frame []byte) {
 		l.authenticate(c, h.Xid, body)
 		return
 	}
+	if l.srv.authSchemes != nil && h.Op != proto.OpSASL &&
+		!auth.HasScheme(c.ids, l.srv.authSchemes) {
+		b, at := beginReply(c.nc.Buffer(), h.Xid, 0, proto.ErrSessionClosedNeedsSASL)
+		l.reply(c, b, at)
+		l.srv.refused(c, "it authenticated with none of %q (enforce.auth.schemes)",
+			l.srv.authSchemes)
+		l.close(c)
+		return
+	}
 	l.accept(c, h, body)
 }
 

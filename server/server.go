@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,12 +48,13 @@ type Server struct {
 	compression wal.Compression
 	whitelist   map[string]bool
 	providers   *auth.Providers
+	authSchemes []string // a client must have an id of one of them; nil: none is asked for
 	started     time.Time
 	lock        io.Closer
 
 	net       *netloop.Server
 	loops     []*loop
-	feedStart *batch // where every loop's cursor begins
+	feedStart *batch // where every loop's cursor begins; nil once they have it
 	feed      feed
 	inbox     *inbox
 	core      *core
@@ -69,7 +71,8 @@ type Server struct {
 	stopOnce           sync.Once      // guards the closing of stopping
 	aside              sync.WaitGroup // slow reads, words, the ticker, the snapshotter
 	failOnce           sync.Once
-	failed             chan error // room for one: what ended the server
+	failed             chan error    // room for one: what ended the server
+	broken             chan struct{} // closed with it: nothing more becomes durable
 }
 
 // Start brings a server up: it takes the data directory, recovers, and listens. When it
@@ -80,6 +83,7 @@ func Start(o Options) (*Server, error) {
 		inbox: newInbox(), outstandingMax: int64(o.Config.GlobalOutstandingLimit),
 		coreStop: make(chan struct{}), coreDone: make(chan struct{}),
 		stopping: make(chan struct{}), stopped: make(chan struct{}), failed: make(chan error, 1),
+		broken: make(chan struct{}),
 	}
 	if err := s.configure(o); err != nil {
 		return nil, err
@@ -120,9 +124,18 @@ func (s *Server) configure(o Options) (err error) {
 	for _, w := range c.FourLetterWords {
 		s.whitelist[w] = true
 	}
+	// AuthenticationHelper: the older switch means the newer one with the scheme sasl.
+	switch {
+	case c.RequireClientSASL:
+		s.authSchemes = []string{"sasl"}
+	case c.EnforceAuth:
+		s.authSchemes = c.EnforceAuthSchemes
+	}
 	s.providers, err = auth.New(auth.Config{
 		DigestEnabled: c.DigestAuth, DigestAlg: c.DigestAlg, SuperDigest: c.SuperDigest,
 		EnsembleNames: c.EnsembleAuthNames,
+		Ensemble:      hasProvider(c, "EnsembleAuthenticationProvider"),
+		SASL:          hasProvider(c, "SASLAuthenticationProvider"),
 	})
 	return err
 }
@@ -145,6 +158,7 @@ func (s *Server) serve(o Options) error {
 	if err != nil {
 		return err
 	}
+	r.head.SetTolerant(false) // from here on transactions are planned against this head
 	s.core = s.newCore(r)
 	root := r.head.Freeze()
 	if r.snapshot < 0 || r.replayed > s.cfg.SnapCount/2 {
@@ -164,6 +178,7 @@ func (s *Server) serve(o Options) error {
 	}
 	s.core.loops = len(s.loops)
 	s.feed = feed{tail: s.feedStart, loops: s.loops}
+	s.feedStart = nil // who held it would hold every batch there will ever be
 	s.snapshots = snapshotter{srv: s}
 	s.snapshots.start()
 	s.aside.Add(1)
@@ -213,7 +228,9 @@ func (s *Server) listen(o Options) (err error) {
 	s.feedStart = &batch{}
 	var mu sync.Mutex
 	s.net, err = netloop.Start(netloop.Options{
-		Addrs: []string{addr}, Loops: o.Loops,
+		Addrs: []string{addr}, Loops: o.Loops, Backlog: max(s.cfg.ClientPortListenBacklog, 0),
+		KeepAlive: keepAlive(s.cfg.ClientTCPKeepAlive),
+		OnFault:   func(err error) { s.logger.Warn("network trouble", "err", err) },
 		FrameBytesMax: s.cfg.JuteMaxBuffer, OutPauseBytes: outputMax,
 		OutResumeBytes: outputMax / 2, MaxPerIP: s.cfg.MaxClientCnxns, MaxTotal: s.cfg.MaxCnxns,
 		TickEvery: time.Duration(tickEveryMs(s.core.tickMs)) * time.Millisecond,
@@ -244,6 +261,7 @@ func (s *Server) fatal(err error) {
 	s.failOnce.Do(func() {
 		s.logger.Error("the server cannot go on; every acknowledged write is on disk", "err", err)
 		s.failed <- err
+		close(s.broken)
 	})
 }
 
@@ -285,6 +303,8 @@ func (s *Server) drainCore(ctx context.Context) {
 			}
 		case <-ctx.Done():
 			return
+		case <-s.broken:
+			return
 		}
 		select {
 		case <-time.After(time.Millisecond):
@@ -312,4 +332,22 @@ func (s *Server) allows(acl []proto.ACL, perm int32, ids []proto.ID) bool {
 // remoteIDs are the identities that every connection has: its address.
 func (s *Server) remoteIDs(nc *netloop.Conn) []proto.ID {
 	return []proto.ID{auth.RemoteID(nc.RemoteAddr().Addr())}
+}
+
+// hasProvider tells whether an authProvider.N names a class of ZooKeeper's.
+func hasProvider(c *zoocfg.Config, class string) bool {
+	for _, name := range c.AuthProviders {
+		if strings.HasSuffix(name, "."+class) {
+			return true
+		}
+	}
+	return false
+}
+
+// keepAlive is the idle time after which the system probes a silent client; 0: never.
+func keepAlive(on bool) time.Duration {
+	if on {
+		return time.Minute
+	}
+	return 0
 }

@@ -107,11 +107,8 @@ func serverLines(s *Server, w *bytes.Buffer, root *tree.Root) {
 	fmt.Fprintf(w, "Received: %d\nSent: %d\n", s.total(statReceived), s.total(statSent))
 	fmt.Fprintf(w, "Connections: %d\nOutstanding: %d\n", s.live.Load(), s.inFlight.Load())
 	fmt.Fprintf(w, "Zxid: 0x%x\nMode: standalone\nNode count: %d\n",
-		int64(root.Zxid()), javaNodeCount(root))
+		int64(root.Zxid()), root.NodeCount())
 }
-
-// javaNodeCount counts the root twice, as Java does: its map holds it as "" and as "/".
-func javaNodeCount(root *tree.Root) int { return root.NodeCount() + 1 }
 
 // eachConn asks every loop for a line about each of its connections.
 func (s *Server) eachConn(line func(*conn) string) []string {
@@ -156,7 +153,7 @@ func wordMntr(s *Server, w *bytes.Buffer, root *tree.Root) {
 		{"max_latency", most},
 		{"num_alive_connections", s.live.Load()},
 		{"outstanding_requests", s.inFlight.Load()},
-		{"znode_count", javaNodeCount(root)},
+		{"znode_count", root.NodeCount()},
 		{"watch_count", s.total(statWatches)},
 		{"approximate_data_size", root.DataSize()},
 		{"global_sessions", root.SessionCount()},

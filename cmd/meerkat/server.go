@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	_ "net/http/pprof" // registers the profiles
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +16,7 @@ import (
 )
 
 func serverCommand() *cobra.Command {
-	var logFormat, logLevel string
+	var logFormat, logLevel, pprofAddr string
 	cmd := &cobra.Command{
 		Use:   "server [zoo.cfg]",
 		Short: "Run a server",
@@ -29,12 +32,22 @@ func serverCommand() *cobra.Command {
 			if err != nil {
 				return &exitError{exitInvocation, err}
 			}
+			if pprofAddr != "" {
+				go servePprof(pprofAddr, logger) // ends with the process
+			}
 			return serve(cmd.Context(), cfg, logger)
 		},
 	}
 	cmd.Flags().StringVar(&logFormat, "log", "text", "log format: text or json")
 	cmd.Flags().StringVar(&logLevel, "log-level", "info", "log level: debug, info, warn or error")
+	cmd.Flags().StringVar(&pprofAddr, "pprof", "", "serve Go profiles over HTTP on this address")
 	return cmd
+}
+
+// servePprof serves net/http/pprof. A profile is a help, so its failure stops nobody.
+func servePprof(addr string, logger *slog.Logger) {
+	s := http.Server{Addr: addr, Handler: http.DefaultServeMux, ReadHeaderTimeout: time.Minute}
+	logger.Warn("profiles are not served", "addr", addr, "err", s.ListenAndServe())
 }
 
 func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
