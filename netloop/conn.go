@@ -1,8 +1,6 @@
 package netloop
 
-import (
-	"net/netip"
-)
+import "net/netip"
 
 // A Conn is one connection. Its loop's goroutine alone may use it, save for ID, RemoteAddr,
 // LocalAddr and Loop. After Closed its methods do nothing.
@@ -31,8 +29,8 @@ type Conn struct {
 	isLater    bool // is in loop.later
 	isDraining bool // is in loop.draining
 
-	stallTicks int    // drain checks without progress while closing
-	stallSent  uint64 // SentBytes at the last of them
+	stallTicks int // drain checks since closing made progress
+	stallLeft  int // bytes to go at the last of them
 }
 
 type connState uint8
@@ -49,6 +47,7 @@ type closing uint8
 const (
 	closingNot closing = iota
 	closingFlush
+	closingLinger // all is written, and on its way to the peer
 	closingNow
 )
 
@@ -111,8 +110,10 @@ func (c *Conn) Close() {
 	c.touch()
 }
 
-// CloseAfterFlush closes the connection when the kernel has taken all output, or when the
-// peer has taken none of it for five seconds. Traffic is not called any more.
+// CloseAfterFlush closes the connection when the peer's kernel has all output, or when it
+// has taken none for five seconds. Traffic is not called any more; once the output is in our
+// kernel, input is read and dropped. For to close a socket with unread input makes the kernel
+// reset the connection and drop what it had yet to send.
 func (c *Conn) CloseAfterFlush() {
 	if c.closing == closingNot {
 		c.closing = closingFlush
@@ -175,15 +176,36 @@ func (c *Conn) settle() {
 	if c.state != connOpen { // the write may have ended it
 		return
 	}
-	if c.closing == closingNow || c.closing == closingFlush && c.wire.unsent() == 0 {
-		c.wire.close()
-		return
+	if err := c.settleReading(); err != nil {
+		c.failure, c.closing = err, closingNow
 	}
-	if c.closing == closingFlush {
+	if c.closing == closingNow {
+		c.wire.close()
+	}
+}
+
+// settleReading goes a step further in closing, if it can, and sets reading accordingly.
+func (c *Conn) settleReading() error {
+	switch c.closing {
+	case closingNot:
+		return c.wire.setReading(c.hold == 0)
+	case closingFlush:
 		c.watchDraining()
+		if c.wire.unsent() > 0 {
+			return c.wire.setReading(false)
+		}
+		c.closing, c.stallTicks = closingLinger, 0
+		if err := c.wire.endOutput(); err != nil {
+			return err
+		}
+		if err := c.wire.setReading(true); err != nil {
+			return err
+		}
+		fallthrough
+	case closingLinger:
+		if c.wire.undelivered() == 0 {
+			c.closing = closingNow
+		}
 	}
-	if err := c.wire.setReading(c.hold == 0); err != nil {
-		c.failure = err
-		c.wire.close()
-	}
+	return nil
 }

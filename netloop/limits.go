@@ -37,9 +37,9 @@ const (
 	// that its output buffer is empty. Half a mark per 5 ms is 100 MB/s per connection.
 	drainEvery = 5 * time.Millisecond
 
-	// flushStallTicks is how long CloseAfterFlush waits for a peer that takes nothing, in
-	// drainEvery; then the connection is closed with its output unsent.
-	flushStallTicks = int(5 * time.Second / drainEvery)
+	// closeStallTicks is how long CloseAfterFlush waits for a peer that takes nothing, in
+	// drainEvery; then the connection is closed, and the rest of its output is lost.
+	closeStallTicks = int(5 * time.Second / drainEvery)
 
 	// laterPerRun bounds the connections served from the later list before the loop looks at
 	// its sockets again. The rest has its turn after that.

@@ -145,12 +145,8 @@ func (c *Conn) stillDraining() bool {
 	switch {
 	case c.state != connOpen:
 		return false
-	case c.closing == closingFlush:
-		if c.wire.unsent() == 0 || c.isStuck() {
-			c.Close()
-			return false
-		}
-		return true
+	case c.closing != closingNot:
+		return c.stillClosing()
 	case c.hold&holdOutput == 0:
 		return false
 	case c.wire.unsent() <= c.loop.bounds.outResume:
@@ -160,11 +156,16 @@ func (c *Conn) stillDraining() bool {
 	return true
 }
 
-// isStuck counts checks without progress.
-func (c *Conn) isStuck() bool {
-	if sent := c.SentBytes(); sent != c.stallSent {
-		c.stallSent, c.stallTicks = sent, 0
+// stillClosing is called for a connection that closes after its output, and counts checks
+// without progress. The next step, if it is time for one, is settle's.
+func (c *Conn) stillClosing() bool {
+	if left := c.wire.unsent() + c.wire.undelivered(); left != c.stallLeft {
+		c.stallLeft, c.stallTicks = left, 0
 	}
-	c.stallTicks++
-	return c.stallTicks > flushStallTicks
+	if c.stallTicks++; c.stallTicks > closeStallTicks {
+		c.Close()
+		return false
+	}
+	c.touch()
+	return true
 }

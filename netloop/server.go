@@ -29,8 +29,6 @@ type Options struct {
 
 	// Loops is the number of event loops; 0 takes one per core (GOMAXPROCS).
 	Loops int
-	// LockOSThread pins each loop to a thread of its own.
-	LockOSThread bool
 	// NewHandler makes the Handler of a loop. It is called once per loop, on Start's
 	// goroutine, when all loops are there and before the first connection.
 	NewHandler func(l *Loop) Handler
@@ -156,7 +154,6 @@ func Start(o Options) (*Server, error) {
 func (s *Server) startLoops() error {
 	engine, err := gnet.NewClient(&gnetEvents{},
 		gnet.WithNumEventLoop(s.options.Loops),
-		gnet.WithLockOSThread(s.options.LockOSThread),
 		gnet.WithReadBufferCap(s.options.ReadBytesPerTurn),
 		gnet.WithLogger(gnetLogger{onFault: s.options.OnFault}))
 	if err != nil {

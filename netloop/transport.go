@@ -1,7 +1,11 @@
 package netloop
 
 import (
+	"errors"
 	"fmt"
+	"os"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/panjf2000/gnet/v2"
 )
@@ -19,6 +23,10 @@ type transport interface {
 	setReading(on bool) error
 	// received says that bytes came, whatever setReading was told before.
 	received()
+	// endOutput tells the peer that no more comes; it is called when unsent is 0.
+	endOutput() error
+	// undelivered counts what the kernel has taken and the peer's has not confirmed.
+	undelivered() int
 	// close ends the connection now; Loop.ended has been called when it returns.
 	close()
 }
@@ -50,6 +58,22 @@ func (t *gnetTransport) setReading(on bool) error {
 }
 
 func (t *gnetTransport) received() { t.interest.gnetArmed() }
+
+func (t *gnetTransport) endOutput() error {
+	err := os.NewSyscallError("shutdown", unix.Shutdown(t.gc.Fd(), unix.SHUT_WR))
+	if errors.Is(err, unix.ENOTCONN) {
+		return nil // the peer is gone; reading will tell
+	}
+	return err
+}
+
+func (t *gnetTransport) undelivered() int {
+	n, err := unix.IoctlGetInt(t.gc.Fd(), unix.SIOCOUTQ)
+	if err != nil {
+		return 0 // then there is nothing to wait for
+	}
+	return n
+}
 
 func (t *gnetTransport) close() {
 	// The error speaks of epoll's and close's result for a descriptor that is gone either way.
