@@ -60,12 +60,15 @@ type core struct {
 	inFlight []*batch // sealed, not yet published; oldest first
 	logging  int      // of those, how many wait for the log
 
+	spares [][]byte // record buffers to use again
+
 	sessions sessions
 	reaper   reaper
 	spread   spread // when to snapshot
 
 	// Scratch of one request, so that planning allocates nothing.
 	txn     proto.Txn
+	coder   jute.Coder
 	scratch operation
 	ops     []operation
 
@@ -115,6 +118,7 @@ func (c *core) onDurable(z proto.Zxid) {
 	}
 	for _, b := range c.inFlight {
 		if b.txns > 0 && b.records != nil && b.last <= z {
+			c.spare(b.records)
 			b.records = nil
 			c.logging--
 		}
@@ -168,10 +172,27 @@ func (c *core) newBatch(last *batch) *batch {
 	b := &batch{}
 	if n := len(last.entries); n > 0 {
 		b.entries = make([]entry, 0, min(n+n/4+4, batchTxnsMax))
-		b.records = make([]byte, 0, min(len(last.records)+len(last.records)/4+256, batchBytesMax))
+		b.records = c.buffer(len(last.records) + len(last.records)/4 + 256)
 		b.events = make([]tree.Event, 0, min(len(last.events)+len(last.events)/4, 2*batchTxnsMax))
 	}
 	return b
+}
+
+// spare keeps a record buffer that the log is done with.
+func (c *core) spare(buf []byte) {
+	if len(c.spares) < spareBuffersMax && cap(buf) <= 2*batchBytesMax {
+		c.spares = append(c.spares, buf[:0])
+	}
+}
+
+// buffer returns an empty record buffer: a spare one, or one with room for so many bytes.
+func (c *core) buffer(bytes int) []byte {
+	if n := len(c.spares); n > 0 {
+		buf := c.spares[n-1]
+		c.spares = c.spares[:n-1]
+		return buf
+	}
+	return make([]byte, 0, min(bytes, batchBytesMax))
 }
 
 // onRequest handles one request; a request of a connection that lost its session is dropped.
@@ -242,9 +263,9 @@ func (c *core) commit(e *entry) {
 	}
 	b := c.open
 	buf, mark := wal.BeginRecord(b.records)
-	w := jute.Writer(buf)
-	c.txn.Fields(&w)
-	b.records = wal.EndRecord(w.Bytes(), mark)
+	c.coder = jute.Writer(buf)
+	c.txn.Fields(&c.coder)
+	b.records = wal.EndRecord(c.coder.Bytes(), mark)
 	b.txns++
 	c.spread.count(len(b.records) - mark)
 
@@ -279,6 +300,6 @@ func (c *core) sync(r *request) {
 	if !decode(r.body, c.fieldBytesMax, q.Fields) {
 		e.code = proto.ErrMarshalling
 	}
-	e.path = q.Path
+	e.more = &more{path: q.Path}
 	c.note(e)
 }

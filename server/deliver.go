@@ -95,13 +95,13 @@ func (l *loop) answerEntry(c *conn, e *entry) {
 	if e.code == proto.OK {
 		if e.kind == entrySync {
 			w := jute.Writer(b)
-			path := proto.PathOnly{Path: e.path}
+			path := proto.PathOnly{Path: e.more.path}
 			path.Fields(&w)
 			b = w.Bytes()
 		} else {
 			b = appendResult(b, e.op, e.node)
 			if e.op == proto.OpMulti {
-				b = appendMulti(b, e.parts)
+				b = appendMulti(b, e.more.parts)
 			}
 		}
 	}
@@ -162,15 +162,15 @@ func appendMulti(b []byte, parts []part) []byte {
 func (l *loop) connected(c *conn, e *entry) {
 	if c.state != connWaiting {
 		if e.kind == entryConnect { // it left while it waited
-			l.send(request{kind: reqDetach, conn: c, session: e.session})
+			l.send(request{kind: reqDetach, conn: c, session: e.more.session})
 		}
 		return
 	}
 	q := proto.ConnectResponse{HasReadOnly: !c.legacy, Passwd: make([]byte, proto.PasswordBytes)}
 	if e.kind == entryConnect {
-		p := proto.SessionPassword(e.session)
+		p := proto.SessionPassword(e.more.session)
 		copy(q.Passwd, p[:])
-		q.TimeOut, q.SessionID = e.timeout, e.session
+		q.TimeOut, q.SessionID = e.more.timeout, e.more.session
 	}
 	b := c.nc.Buffer()
 	at := len(b)
@@ -182,7 +182,7 @@ func (l *loop) connected(c *conn, e *entry) {
 		l.close(c)
 		return
 	}
-	c.state, c.session, c.timeoutMs = connLive, e.session, e.timeout
+	c.state, c.session, c.timeoutMs = connLive, e.more.session, e.more.timeout
 	c.stats.lastZxid = e.zxid
 	l.hear(c)
 	c.nc.Resume()

@@ -42,17 +42,22 @@ const (
 // An entry is one transaction's effect on clients, or a note that is ordered with them.
 type entry struct {
 	zxid     proto.Zxid
-	conn     *conn // whose it is; nil for nobody's. Only its loop may look inside.
-	parts    []part
-	path     string     // entrySync: echoed
+	conn     *conn      // whose it is; nil for nobody's. Only its loop may look inside.
 	node     *tree.Node // the znode as the transaction left it, for its Stat
-	session  int64      // entryConnect
-	timeout  int32      // entryConnect: negotiated, ms
+	more     *more      // what few entries have
 	xid      int32
 	code     proto.Code
 	op       proto.Op
-	kind     entryKind
 	eventsTo int32 // this entry's events end here; they start where the last one's end
+	kind     entryKind
+}
+
+// more is what few entries have.
+type more struct {
+	parts   []part // of a multi
+	path    string // of a sync: echoed
+	session int64  // entryConnect
+	timeout int32  // entryConnect: negotiated, ms
 }
 
 // A part is the answer to one operation of a multi.

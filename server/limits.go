@@ -8,6 +8,10 @@ const (
 	batchTxnsMax  = 1000
 	batchBytesMax = 1 << 20
 
+	// Record buffers that are kept for the next batches: one is being filled, one is with the
+	// log, and after a burst a few more.
+	spareBuffersMax = 4
+
 	// Requests of one connection that were decoded and not answered. Past it the connection
 	// is no longer decoded; it goes on at half the mark. Without it one client that never
 	// waits could fill memory.

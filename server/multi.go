@@ -18,28 +18,29 @@ func (c *core) planMulti(r *request, e *entry) {
 	}
 	events := len(c.open.events)
 	parts := make([]proto.Part, len(ops))
-	e.parts = make([]part, len(ops))
+	answers := make([]part, len(ops))
+	e.more = &more{parts: answers}
 	failed := proto.OK
 	c.head.Begin()
 	for i := range ops {
-		e.parts[i].op = ops[i].op
+		answers[i].op = ops[i].op
 		if failed != proto.OK {
 			parts[i] = errorPart(proto.ErrRuntimeInconsistency)
-			e.parts[i].code = proto.ErrRuntimeInconsistency
+			answers[i].code = proto.ErrRuntimeInconsistency
 			continue
 		}
 		p := &parts[i]
 		p.Type, failed = c.planOperation(&ops[i], r, &p.Body)
 		if failed != proto.OK {
 			*p = errorPart(failed)
-			e.parts[i].code = failed
+			answers[i].code = failed
 			continue
 		}
 		node, err := c.head.ApplyPart(&c.txn.Header, p.Type, &p.Body, &c.open.events)
 		if err != nil {
 			panic(err) // planned against this very head
 		}
-		e.parts[i].node = node
+		answers[i].node = node
 	}
 	c.txn.Body = proto.Body{Parts: parts}
 	if failed == proto.OK {
@@ -49,8 +50,8 @@ func (c *core) planMulti(r *request, e *entry) {
 	c.head.Rollback()
 	clear(c.open.events[events:])
 	c.open.events = c.open.events[:events]
-	for i := range e.parts {
-		e.parts[i].op, e.parts[i].node = proto.OpError, nil
+	for i := range answers {
+		answers[i].op, answers[i].node = proto.OpError, nil
 	}
 }
 
@@ -64,36 +65,24 @@ func errorPart(code proto.Code) proto.Part {
 func (c *core) decodeMulti(body []byte) ([]operation, bool) {
 	clear(c.ops)
 	c.ops = c.ops[:0]
-	r := jute.ReaderMax(body, c.fieldBytesMax)
+	c.coder = jute.ReaderMax(body, c.fieldBytesMax)
+	r := &c.coder
 	for {
 		var h proto.MultiHeader
-		h.Fields(&r)
+		h.Fields(r)
 		if r.Err() != nil {
 			return nil, false
 		}
 		if h.Done {
 			return c.ops, true
 		}
-		c.ops = append(c.ops, operation{op: h.Op})
+		c.ops = append(c.ops, operation{})
 		o := &c.ops[len(c.ops)-1]
-		o.TTL = -1
 		switch h.Op {
-		case proto.OpCreate, proto.OpCreate2, proto.OpCreateContainer:
-			o.CreateRequest.Fields(&r)
-		case proto.OpCreateTTL:
-			o.CreateTTLRequest.Fields(&r)
-		case proto.OpDelete, proto.OpCheck:
-			q := proto.PathVersion{}
-			q.Fields(&r)
-			o.Path, o.version = q.Path, q.Version
-		case proto.OpSetData:
-			q := proto.SetDataRequest{}
-			q.Fields(&r)
-			o.Path, o.Data, o.version = q.Path, q.Data, q.Version
-		default:
+		case proto.OpSetACL, proto.OpDeleteContainer:
 			return nil, false
 		}
-		if r.Err() != nil || !o.effective() {
+		if !o.read(h.Op, r) || !o.effective() {
 			return nil, false
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/meerkat-zk/meerkat/jute"
 	"github.com/meerkat-zk/meerkat/proto"
 	"github.com/meerkat-zk/meerkat/server/auth"
 	"github.com/meerkat-zk/meerkat/tree"
@@ -22,32 +23,31 @@ type operation struct {
 	op                     proto.Op
 }
 
-// decodeOperation reads the record of op into o; false means malformed.
-func (o *operation) decode(op proto.Op, body []byte, bytesMax int) bool {
+// read decodes the record of op from r. False means that op is none that a client may send.
+func (o *operation) read(op proto.Op, r *jute.Coder) bool {
 	switch o.op, o.TTL = op, -1; op {
 	case proto.OpCreate, proto.OpCreate2, proto.OpCreateContainer:
-		return decode(body, bytesMax, o.CreateRequest.Fields)
+		o.CreateRequest.Fields(r)
 	case proto.OpCreateTTL:
-		return decode(body, bytesMax, o.CreateTTLRequest.Fields)
-	case proto.OpDelete:
+		o.CreateTTLRequest.Fields(r)
+	case proto.OpDelete, proto.OpCheck:
 		q := proto.PathVersion{}
-		ok := decode(body, bytesMax, q.Fields)
+		q.Fields(r)
 		o.Path, o.version = q.Path, q.Version
-		return ok
 	case proto.OpSetData:
 		q := proto.SetDataRequest{}
-		ok := decode(body, bytesMax, q.Fields)
+		q.Fields(r)
 		o.Path, o.Data, o.version = q.Path, q.Data, q.Version
-		return ok
 	case proto.OpSetACL:
 		q := proto.SetACLRequest{}
-		ok := decode(body, bytesMax, q.Fields)
+		q.Fields(r)
 		o.Path, o.ACL, o.version = q.Path, q.ACL, q.Version
-		return ok
-	case proto.OpDeleteContainer: // the server's own: the body is the path
-		o.Path = string(body)
+	case proto.OpDeleteContainer: // the reaper's: the record is the bare path
+		o.Path = string(r.Rest())
+	default:
+		return false
 	}
-	return true
+	return r.Err() == nil
 }
 
 // plan decodes a single write and plans it into c.txn.
@@ -64,7 +64,8 @@ func (c *core) plan(op proto.Op, r *request) proto.Code {
 	}
 	o := &c.scratch
 	*o = operation{}
-	if !o.decode(op, r.body, c.fieldBytesMax) {
+	c.coder = jute.ReaderMax(r.body, c.fieldBytesMax)
+	if !o.read(op, &c.coder) {
 		return proto.ErrMarshalling
 	}
 	typ, code := c.planOperation(o, r, &c.txn.Body)

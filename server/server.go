@@ -229,8 +229,8 @@ func (s *Server) listen(o Options) (err error) {
 	var mu sync.Mutex
 	s.net, err = netloop.Start(netloop.Options{
 		Addrs: []string{addr}, Loops: o.Loops, Backlog: max(s.cfg.ClientPortListenBacklog, 0),
-		KeepAlive: keepAlive(s.cfg.ClientTCPKeepAlive),
-		OnFault:   func(err error) { s.logger.Warn("network trouble", "err", err) },
+		KeepAlive:     keepAlive(s.cfg.ClientTCPKeepAlive),
+		OnFault:       func(err error) { s.logger.Warn("network trouble", "err", err) },
 		FrameBytesMax: s.cfg.JuteMaxBuffer, OutPauseBytes: outputMax,
 		OutResumeBytes: outputMax / 2, MaxPerIP: s.cfg.MaxClientCnxns, MaxTotal: s.cfg.MaxCnxns,
 		TickEvery: time.Duration(tickEveryMs(s.core.tickMs)) * time.Millisecond,

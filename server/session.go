@@ -165,7 +165,7 @@ func (c *core) onConnect(r *request) {
 	}
 	s.timeoutMs = c.negotiate(r.timeout)
 	c.attach(s, r)
-	c.note(entry{kind: entryConnect, conn: r.conn, session: s.id, timeout: s.timeoutMs})
+	c.note(entry{kind: entryConnect, conn: r.conn, more: &more{session: s.id, timeout: s.timeoutMs}})
 }
 
 func (c *core) attach(s *session, r *request) {
@@ -196,7 +196,7 @@ func (c *core) createSession(r *request) {
 	}
 	s := c.sessions.add(id, timeout, c.now.monoMs)
 	s.conn = r.conn
-	e := entry{kind: entryConnect, conn: r.conn, session: id, timeout: timeout}
+	e := entry{kind: entryConnect, conn: r.conn, more: &more{session: id, timeout: timeout}}
 	c.commit(&e)
 }
 
