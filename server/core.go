@@ -150,7 +150,7 @@ func (c *core) seal() {
 	if b.txns > 0 {
 		b.root = c.head.Freeze()
 		c.out.appends = append(c.out.appends, wal.Item{
-			First: b.entries[0].zxid, Last: b.last, Records: b.records, Roll: b.roll,
+			First: b.first, Last: b.last, Records: b.records, Roll: b.roll,
 		})
 		c.leader.Propose(b.last)
 		c.logging++
@@ -266,7 +266,9 @@ func (c *core) commit(e *entry) {
 	c.coder = jute.Writer(buf)
 	c.txn.Fields(&c.coder)
 	b.records = wal.EndRecord(c.coder.Bytes(), mark)
-	b.txns++
+	if b.txns++; b.txns == 1 {
+		b.first = c.txn.Header.Zxid
+	}
 	c.spread.count(len(b.records) - mark)
 
 	e.zxid = c.txn.Header.Zxid

@@ -17,6 +17,7 @@ import (
 type batch struct {
 	next     atomic.Pointer[batch] // the loops' way on; written once, by the core
 	root     *tree.Root            // the tree after the last entry; nil when nothing changed
+	first    proto.Zxid            // the first transaction of this batch; 0 if there is none
 	last     proto.Zxid            // the last zxid that is in this batch or before it
 	entries  []entry
 	events   []tree.Event // of all entries, in order; an entry names its range
