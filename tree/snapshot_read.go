@@ -264,8 +264,11 @@ func (s *snapshotReader) node(o Options, pathBytes int, hasData bool,
 		s.fail("%q has owner %#x", path, uint64(stat.EphemeralOwner))
 		return nil
 	}
-	if !hasData {
+	switch {
+	case !hasData:
 		data = nil
+	case len(data) == 0:
+		data = emptyData
 	}
 	n := o.newNode(path, data, stat.EphemeralOwner)
 	n.czxid, n.mzxid, n.pzxid = stat.Czxid, stat.Mzxid, stat.Pzxid
