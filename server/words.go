@@ -62,6 +62,7 @@ func (l *loop) word(c *conn, in []byte) (used int, isWord bool) {
 		l.close(c)
 	default:
 		c.state = connWaiting
+		c.nc.Pause() // a client that half-closes behind its word is answered all the same
 		root := l.root
 		l.srv.aside.Add(1)
 		go func() { // words look at every loop and at files: never on a loop
