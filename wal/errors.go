@@ -31,6 +31,13 @@ func corruptLog(file string, offset int64, reason string) error {
 		offset, file)}
 }
 
+func corruptHeader(file string) error {
+	return &CorruptError{File: file, Reason: "there is no header of a log file", Advice: fmt.Sprintf(
+		"nothing was changed: if the rest of the file is well, put its first %d bytes back, which are "+
+			"the same in all log files; else restore it from a copy, or move this server's version-2 "+
+			"directories away and let it sync afresh from the ensemble", fileHeaderBytes)}
+}
+
 func corruptSnapshot(file string, offset int64, reason string) error {
 	return &CorruptError{File: file, Offset: offset, Reason: reason,
 		Advice: "move the file away: an older snapshot and the log are used instead"}

@@ -8,7 +8,7 @@ import (
 )
 
 // Replay visits the records above from, oldest first, and returns the zxid of the last one,
-// or from if there is none. It reads the newest file whose name is not above from, and all
+// or from if there is none. It reads the newest file whose name is not above from+1, and all
 // later ones. A txn is valid during its visit only. An error of visit ends the replay and is
 // returned as it is.
 //
@@ -72,7 +72,7 @@ func (p *replay) run() error {
 			return err
 		}
 	}
-	files = logsFrom(files, p.from)
+	files = logsFrom(files, p.from+1)
 	var tails tailCheck
 	for i, f := range files {
 		if err := p.file(f, i == len(files)-1, &tails); err != nil {
@@ -95,20 +95,16 @@ func (p *replay) setAsideEmpty(files []logFile) ([]logFile, error) {
 			return nil, err
 		}
 		// Of a header that is not there, nothing but zeros or too short a file can be right.
-		if t.kind == tailCorrupt || s.end == 0 && t.kind == tailTorn && !p.headerCut() {
-			return nil, corruptLog(f.path, s.end, noRecords(s, t))
+		if s.end == 0 && t.kind != tailClean && !p.headerCut() {
+			return nil, corruptHeader(f.path)
+		}
+		if s.end > 0 && t.kind == tailCorrupt {
+			return nil, corruptLog(f.path, s.end, t.reason)
 		}
 		p.empty = append(p.empty, emptyFile{f, t})
 		files = files[:len(files)-1]
 	}
 	return files, nil
-}
-
-func noRecords(s span, t tail) string {
-	if s.end == 0 {
-		return "there is no header of a log file"
-	}
-	return t.reason
 }
 
 // headerCut tells whether the open file is a prefix of a header.
@@ -165,7 +161,7 @@ func (p *replay) file(f logFile, newest bool, tails *tailCheck) error {
 		return err
 	}
 	if s.end == 0 {
-		return corruptLog(f.path, 0, "there is no header of a log file")
+		return corruptHeader(f.path)
 	}
 	t, err := p.r.judge(s.end)
 	if err != nil || t.kind == tailClean {

@@ -107,10 +107,10 @@ func (t *tailReader) classifyLast() (tailKind, string, error) {
 	switch {
 	case err != nil:
 		return 0, "", err
-	case otherLength && !fr.whole:
-		return tailCorrupt, "the record there is whole but for its length", nil
 	case inFile && sumRight && !missing && t.end > t.b+recordHeadBytes+fr.txn:
 		return tailCorrupt, "the record there is whole but for its end mark", nil
+	case otherLength && !fr.whole:
+		return tailCorrupt, "the record there is whole but for its length", nil
 	case fr.txn >= txnBytesMin && t.end < t.b+fr.bytes(), t.end <= t.b+recordHeadBytes:
 		return tailTorn, "the last record was cut short", nil
 	case missing:

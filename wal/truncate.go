@@ -15,8 +15,12 @@ import (
 //     left is always a history without a hole;
 //  3. the newest file left is cut behind the last record that is not above z, and synced.
 //
-// Its caller must own the log. What Java does and does not: FileTxnLog.truncate.
+// It refuses, and changes nothing, when that would leave no snapshot although there are some:
+// the log below the oldest one may have been purged. Its caller must own the log. What Java does and does not: FileTxnLog.truncate.
 func TruncateLog(o Options, z proto.Zxid) error {
+	if err := refuseBelowSnapshots(&o, z); err != nil {
+		return err
+	}
 	if err := removeSnapshotsAbove(&o, z); err != nil {
 		return fmt.Errorf("wal: truncate to %v: remove snapshots: %w", z, err)
 	}
@@ -27,6 +31,9 @@ func TruncateLog(o Options, z proto.Zxid) error {
 	for len(files) > 0 {
 		newest := files[len(files)-1]
 		cut, err := cutFile(&o, newest, z)
+		if errors.Is(err, ErrCorrupt) {
+			return err
+		}
 		if err != nil {
 			return fmt.Errorf("wal: truncate to %v: %w", z, err)
 		}
@@ -74,6 +81,28 @@ func cutFile(o *Options, f logFile, z proto.Zxid) (bool, error) {
 		return false, removeSynced(o.fs(), f.path)
 	}
 	return true, truncateFile(o.fs(), f.path, end)
+}
+
+func refuseBelowSnapshots(o *Options, z proto.Zxid) error {
+	snapshots, err := Snapshots(*o)
+	if err != nil {
+		return err
+	}
+	oldest := ""
+	for _, s := range snapshots {
+		if s.Invalid != "" {
+			continue
+		}
+		if s.Zxid <= z {
+			return nil
+		}
+		oldest = s.Path
+	}
+	if oldest == "" {
+		return nil
+	}
+	return fmt.Errorf("wal: cannot truncate to zxid %v: all snapshots, from %s on, are newer; "+
+		"move this server's version-2 directories away and let it sync afresh", z, oldest)
 }
 
 // removeSnapshotsAbove removes all snapshot files above z, whatever their form, finished or
