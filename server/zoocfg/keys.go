@@ -169,7 +169,7 @@ func clientKeys() []key {
 		{"nio.sessionlessCnxnTimeout", "10000", millis(oneOrMore,
 			func(c *Config) *time.Duration { return &c.SessionlessTimeout }),
 			"a connection that has no session by then is closed"},
-		{"4lw.commands.whitelist", "srvr,stat,ruok,mntr,isro,conf,wchs",
+		{"4lw.commands.whitelist", "srvr,stat,ruok,mntr,isro,conf,envi,dirs,wchs",
 			list(func(c *Config) *[]string { return &c.FourLetterWords }),
 			"four-letter words that are answered, or *; srvr always is"},
 		{"readonlymode.enabled", "false", boolean(func(c *Config) *bool {
