@@ -90,7 +90,7 @@ func (s *Server) loadSnapshot() (recovered, error) {
 		}
 		s.logger.Warn("snapshot passed over", "file", f.Path, "err", err)
 		if first == nil {
-			first = err
+			first = fmt.Errorf("%s: %w", f.Path, err)
 		}
 	}
 	if first != nil {
