@@ -88,6 +88,9 @@ func Start(o Options) (*Server, error) {
 	if err := s.configure(o); err != nil {
 		return nil, err
 	}
+	if err := s.sayUnserved(); err != nil {
+		return nil, err
+	}
 	if err := s.openFiles(); err != nil {
 		return nil, err
 	}
@@ -138,6 +141,36 @@ func (s *Server) configure(o Options) (err error) {
 		SASL:          hasProvider(c, "SASLAuthenticationProvider"),
 	})
 	return err
+}
+
+// sayUnserved warns of what the configuration asks for and this release does not do. What
+// clients would miss at once is an error.
+func (s *Server) sayUnserved() error {
+	c := s.cfg
+	if c.SecureClientPort >= 0 {
+		return errors.New("server: secureClientPort: TLS is not served by this release; " +
+			"remove the key, or put a TLS proxy before clientPort")
+	}
+	for _, x := range []struct {
+		asked bool
+		keys  string
+	}{
+		{c.Admin.Enable, "admin.enableServer"},
+		{strings.Contains(c.MetricsProviderClassName, "Prometheus"), "metricsProvider.className"},
+		{c.AuditEnable, "audit.enable"},
+		{c.ConnectionThrottle.Tokens > 0, "connection_throttle_*"},
+		{c.RequestThrottle.MaxRequests > 0, "request_throttle_*"},
+		{c.ThrottledOpWait > 0, "throttled_op_wait_time"},
+		{c.LargeRequestThreshold > 0, "largeRequestThreshold"},
+		{c.FlushDelay > 0, "flushDelay"},
+		{hasProvider(c, "SASLAuthenticationProvider"), "authProvider.*: SASL logins"},
+	} {
+		if x.asked {
+			s.logger.Warn("the configuration asks for what this release does not do",
+				"keys", x.keys)
+		}
+	}
+	return nil
 }
 
 // openFiles makes and locks the directories.

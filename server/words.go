@@ -3,14 +3,17 @@ package server
 import (
 	"bytes"
 	"fmt"
+	"net"
 	"os"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/meerkat-zk/meerkat/tree"
+	"github.com/meerkat-zk/meerkat/wal"
 )
 
 // Four-letter words: plain text in, plain text out, then the connection is closed
@@ -199,4 +202,22 @@ func wordWchs(s *Server, w *bytes.Buffer, _ *tree.Root) {
 func wordDirs(s *Server, w *bytes.Buffer, _ *tree.Root) {
 	fmt.Fprintf(w, "datadir_size: %d\nlogdir_size: %d\n",
 		dirSize(s.files.SnapDir), dirSize(s.files.LogDir))
+}
+
+func portOf(a net.Addr) int {
+	_, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(port) // a listening address has a number
+	return n
+}
+
+// dirSize is the size of the files in a directory, 0 when it cannot be read.
+func dirSize(dir string) int64 {
+	n, err := wal.DirSize(wal.OS, dir)
+	if err != nil {
+		return 0
+	}
+	return n
 }
