@@ -98,6 +98,7 @@ func (d *driver) drive(l load, w window) error {
 	d.now = d.clock()
 	d.at = d.now
 	d.due = float64(d.now)
+	d.openWindow()
 	if err := d.pumpAll(); err != nil {
 		return err
 	}
@@ -249,21 +250,23 @@ func (d *driver) tick() error {
 	if d.stop.Load() {
 		d.issuing = false
 	}
-	if w := d.window; w.close > 0 {
-		if !d.measuring && d.opened == 0 && d.now >= w.open {
-			d.measuring, d.opened = true, d.now
-			d.onWindow()
-		}
-		if d.now >= w.close || !d.issuing {
-			d.closeWindow()
-			d.issuing = false
-		}
+	d.openWindow()
+	if d.window.close > 0 && (d.now >= d.window.close || !d.issuing) {
+		d.closeWindow()
+		d.issuing = false
 	}
 	if d.now < d.nextTick {
 		return nil
 	}
 	d.nextTick = d.now + int64(tickEvery)
 	return d.lookAfter()
+}
+
+func (d *driver) openWindow() {
+	if d.window.close > 0 && d.opened == 0 && d.now >= d.window.open {
+		d.measuring, d.opened = true, d.now
+		d.onWindow()
+	}
 }
 
 func (d *driver) closeWindow() {

@@ -5,10 +5,10 @@ import "math/bits"
 // A rng is SplitMix64: one addition and one mix per number, and any seed is a good one.
 type rng uint64
 
-const golden = 0x9e3779b97f4a7c15
+const weyl = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio, odd
 
 func (r *rng) next() uint64 {
-	*r += golden
+	*r += weyl
 	return mix(uint64(*r))
 }
 

@@ -340,9 +340,12 @@ func (r *RowReport) writeMarkdown(b *strings.Builder) {
 		q.ServerCPU, r.CPU, p.P50, p.P99, q.P50, q.P99, p.RSS>>20, q.RSS>>20, goal, met)
 }
 
+// srvrTimeout bounds how long a server may take for the word srvr.
+const srvrTimeout = 2 * time.Second
+
 // serverVersion asks the word srvr; "" when there is no answer to understand.
 func serverVersion(ctx context.Context, addr string) string {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, srvrTimeout)
 	defer cancel()
 	var d net.Dialer
 	nc, err := d.DialContext(ctx, "tcp", addr)
