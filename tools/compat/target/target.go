@@ -1,0 +1,285 @@
+package target
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startTimeout is how long a server may take to answer: a JVM on a busy machine is slow.
+const startTimeout = 60 * time.Second
+
+// TickTimeMs is the tickTime of every server started here; sessions last 2 to 20 of it.
+const TickTimeMs = 500
+
+// A Server is one server process with its own directory.
+type Server struct {
+	// Addr is host:port of the client port. Invariant: Restart keeps it.
+	Addr string
+	// Dir holds zoo.cfg, the data and what the process printed.
+	Dir string
+
+	t              testing.TB
+	javaProperties []string // -Dkey=value
+	process        *exec.Cmd
+	exited         chan struct{} // closed when process has ended
+	output         *os.File
+}
+
+// Java tells whether suites run against a Java ZooKeeper.
+func Java() bool { return os.Getenv("TARGET") == "java" }
+
+// Start runs a fresh server until the test ends. The lines are added to its zoo.cfg.
+func Start(t testing.TB, lines ...string) *Server {
+	t.Helper()
+	s := &Server{t: t, Dir: t.TempDir()}
+	var err error
+	for range 3 { // another process may take the port between here and there
+		if err = s.configure(lines); err != nil {
+			break
+		}
+		if err = s.run(); err == nil {
+			return s
+		}
+	}
+	t.Fatalf("start: %v\n%s", err, s.Output())
+	return nil
+}
+
+// configure writes zoo.cfg for a port that is free now.
+func (s *Server) configure(lines []string) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	s.Addr, s.javaProperties = l.Addr().String(), nil
+	if err := l.Close(); err != nil {
+		return err
+	}
+	_, port, err := net.SplitHostPort(s.Addr)
+	if err != nil {
+		return err
+	}
+	cfg := fmt.Sprintf("tickTime=%d\ndataDir=%s\nclientPort=%s\nclientPortAddress=127.0.0.1\n"+
+		"admin.enableServer=false\n4lw.commands.whitelist=*\n", TickTimeMs,
+		filepath.Join(s.Dir, "data"), port)
+	if err := os.MkdirAll(filepath.Join(s.Dir, "data"), 0o755); err != nil {
+		return err
+	}
+	for _, line := range lines {
+		if Java() && isProperty(line) {
+			s.javaProperties = append(s.javaProperties, "-D"+line)
+			continue
+		}
+		cfg += line + "\n"
+	}
+	return os.WriteFile(s.configFile(), []byte(cfg), 0o644)
+}
+
+// isProperty tells whether a line is one that Java reads from its command line alone: zoo.cfg
+// puts "zookeeper." before every key, and these have none.
+func isProperty(line string) bool {
+	return strings.HasPrefix(line, "znode.container.") || strings.HasPrefix(line, "jute.")
+}
+
+func (s *Server) configFile() string { return filepath.Join(s.Dir, "zoo.cfg") }
+
+// run starts the process and waits until it serves.
+func (s *Server) run() error {
+	command, err := s.command()
+	if err != nil {
+		return err
+	}
+	out, err := os.OpenFile(filepath.Join(s.Dir, "output"),
+		os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	s.output = out
+	s.process = exec.Command(command[0], command[1:]...)
+	s.process.Dir, s.process.Stdout, s.process.Stderr = s.Dir, out, out
+	// A server must not outlive a test binary that is killed.
+	s.process.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started := make(chan error)
+	s.exited = make(chan struct{})
+	go s.watch(started)
+	if err := <-started; err != nil {
+		return err
+	}
+	s.t.Cleanup(s.Kill)
+	return s.await()
+}
+
+// watch owns the process: it starts it and tells when it ended. The death signal is sent when
+// the starting thread ends, so the thread is kept.
+func (s *Server) watch(started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	process, exited, output := s.process, s.exited, s.output
+	err := process.Start()
+	started <- err
+	if err == nil {
+		_ = process.Wait() // a killed server is no error here
+	}
+	_ = output.Close()
+	close(exited)
+}
+
+// await polls until the server says that it serves.
+func (s *Server) await() error {
+	deadline := time.NewTimer(startTimeout)
+	defer deadline.Stop()
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		if text, err := s.Word("srvr"); err == nil && strings.Contains(text, "Zxid:") {
+			return nil
+		}
+		select {
+		case <-s.exited:
+			return errors.New("the server ended")
+		case <-deadline.C:
+			return fmt.Errorf("no answer within %s", startTimeout)
+		case <-poll.C:
+		}
+	}
+}
+
+// Word sends a four-letter word and returns the answer.
+func (s *Server) Word(word string) (string, error) {
+	c, err := net.DialTimeout("tcp", s.Addr, time.Second)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return "", err
+	}
+	if _, err := c.Write([]byte(word)); err != nil {
+		return "", err
+	}
+	var b bytes.Buffer
+	_, err = b.ReadFrom(c)
+	return b.String(), err
+}
+
+// Kill ends the server as a crash does.
+func (s *Server) Kill() { s.end(syscall.SIGKILL) }
+
+// Stop asks the server to end and waits until it did.
+func (s *Server) Stop() { s.end(syscall.SIGTERM) }
+
+// Pause freezes the server until Resume: a long pause of the machine.
+func (s *Server) Pause() { s.signal(syscall.SIGSTOP) }
+
+// Resume ends a Pause.
+func (s *Server) Resume() { s.signal(syscall.SIGCONT) }
+
+func (s *Server) signal(sig syscall.Signal) {
+	if err := s.process.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		s.t.Errorf("signal %s: %v", sig, err)
+	}
+}
+
+func (s *Server) end(sig syscall.Signal) {
+	s.t.Helper()
+	select {
+	case <-s.exited:
+		return
+	default:
+	}
+	s.signal(sig)
+	select {
+	case <-s.exited:
+	case <-time.After(30 * time.Second):
+		s.t.Errorf("the server did not end within 30s of %s", sig)
+		s.signal(syscall.SIGKILL)
+		<-s.exited
+	}
+}
+
+// Restart starts the ended server again, on its port and its data.
+func (s *Server) Restart() {
+	s.t.Helper()
+	if err := s.run(); err != nil {
+		s.t.Fatalf("restart: %v\n%s", err, s.Output())
+	}
+}
+
+// Output is the last of what the server printed, for a message.
+func (s *Server) Output() string {
+	b, err := os.ReadFile(filepath.Join(s.Dir, "output"))
+	if err != nil {
+		return err.Error()
+	}
+	return string(b[max(0, len(b)-4000):])
+}
+
+// command is how the chosen server is started.
+func (s *Server) command() ([]string, error) {
+	if Java() {
+		return s.javaCommand()
+	}
+	bin, err := binary()
+	return []string{bin, "server", s.configFile()}, err
+}
+
+// javaHome is where Debian's packages zookeeper and libslf4j-java put their jars.
+const javaHome = "/usr/share/java/"
+
+func (s *Server) javaCommand() ([]string, error) {
+	for _, jar := range []string{"zookeeper.jar", "slf4j-simple.jar"} {
+		if _, err := os.Stat(javaHome + jar); err != nil {
+			return nil, fmt.Errorf("TARGET=java needs Debian's package zookeeper: %w", err)
+		}
+	}
+	command := []string{
+		"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+		"-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+		"-cp", javaHome + "zookeeper.jar:" + javaHome + "slf4j-simple.jar",
+	}
+	command = append(command, s.javaProperties...)
+	return append(command, "org.apache.zookeeper.server.quorum.QuorumPeerMain",
+		s.configFile()), nil
+}
+
+// binary is the Meerkat under test.
+var binary = sync.OnceValues(func() (string, error) {
+	if bin := os.Getenv("MEERKAT_BIN"); bin != "" {
+		return filepath.Abs(bin)
+	}
+	dir, err := os.MkdirTemp("", "meerkat-compat-")
+	if err != nil {
+		return "", err
+	}
+	built = dir
+	bin := filepath.Join(dir, "meerkat")
+	out, err := exec.Command("go", "build", "-o", bin,
+		"github.com/meerkat-zk/meerkat/cmd/meerkat").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go build: %w\n%s", err, out)
+	}
+	return bin, nil
+})
+
+// built is the directory that binary made.
+var built string
+
+// Main runs a suite's tests and removes what was built for them. Call it from TestMain.
+func Main(m *testing.M) int {
+	code := m.Run()
+	if built != "" {
+		_ = os.RemoveAll(built) // in the temporary directory, nothing depends on it
+	}
+	return code
+}
