@@ -75,6 +75,18 @@ func DefaultConfig() Config {
 	}
 }
 
+// batch is how many replies wake the generator: one where a reply decides when the next
+// request is due, or is what the load is about.
+func (c *Config) batch() int {
+	switch {
+	case c.Rate > 0 || c.Workload == Fanout || c.Workload == Idle:
+		return 1
+	case c.Batch > 0:
+		return c.Batch
+	}
+	return max(c.InFlight/2, 1)
+}
+
 // check says what is wrong with the configuration.
 func (c *Config) check() error {
 	switch {

@@ -10,6 +10,11 @@
 // generator a fraction of a microsecond and no allocation, and what is left of a small machine
 // belongs to the server.
 //
+// Latency counts from the moment a request is written, or was meant to be in an open loop,
+// until the driver has read its reply. In a closed loop with a window of requests in flight
+// the driver is woken by half a window of replies (Config.Batch), so the first of them is seen
+// later than it came; both sides of a comparison are measured so. Batch 1 sees each.
+//
 // Owners: a driver owns its connections, its histograms and its random numbers. Drivers share
 // the counts of writes issued per znode (atomic), a flag to stop, and nothing else.
 //

@@ -30,6 +30,7 @@ type Report struct {
 	ClientCPU float64 `json:"client_cpu_us_per_op"`
 	ServerCPU float64 `json:"server_cpu_us_per_op,omitempty"` // of Config.PIDs
 	ServerRSS int64   `json:"server_rss_bytes,omitempty"`     // at the end of the window
+	RSSBefore int64   `json:"server_rss_before_bytes,omitempty"`
 
 	// Others is how many cores something else kept busy: a run next to it says little.
 	// Without Config.PIDs the server counts as something else.
@@ -60,6 +61,7 @@ type Settings struct {
 	Workload    Workload `json:"workload"`
 	Connections int      `json:"connections"`
 	InFlight    int      `json:"in_flight"`
+	Batch       int      `json:"batch"` // replies that wake the generator
 	Read        float64  `json:"read"`
 	Size        int      `json:"size"`
 	Znodes      int      `json:"znodes"`
@@ -74,7 +76,7 @@ type Settings struct {
 func settingsOf(c *Config) Settings {
 	return Settings{
 		Servers: c.Servers, Workload: c.Workload, Connections: c.Connections,
-		InFlight: c.InFlight, Read: c.Read, Size: c.Size, Znodes: c.Znodes,
+		InFlight: c.InFlight, Batch: c.batch(), Read: c.Read, Size: c.Size, Znodes: c.Znodes,
 		Duration: c.Duration.Seconds(), Warmup: c.Warmup.Seconds(), Rate: c.Rate,
 		Threads: c.Threads, Verify: c.Verify, Seed: c.Seed,
 	}
@@ -114,7 +116,7 @@ func newReport(r *run, started time.Time, u *usage) *Report {
 		rep.ClientCPU = micros(float64(between(u.own)) / float64(rep.Ops))
 		rep.ServerCPU = micros(float64(between(u.them)) / float64(rep.Ops))
 	}
-	rep.ServerRSS, rep.Others = u.rss, u.others()
+	rep.ServerRSS, rep.RSSBefore, rep.Others = u.rss, r.rssBefore, u.others()
 	return rep
 }
 
@@ -169,9 +171,11 @@ func (r *Report) WriteTable(w io.Writer) error {
 	fmt.Fprintf(&b, "%-8s %12d %12.0f in %.2f s; %d reads verified\n", "all", r.Ops,
 		r.OpsPerSecond, r.Seconds, r.Verified)
 	fmt.Fprintf(&b, "CPU per operation: client %.2f us", r.ClientCPU)
-	if r.ServerCPU > 0 {
-		fmt.Fprintf(&b, ", server %.2f us; server's resident memory %d MiB; "+
-			"others kept %.2f cores busy", r.ServerCPU, r.ServerRSS>>20, r.Others)
+	if r.ServerRSS > 0 {
+		fmt.Fprintf(&b, ", server %.2f us; others kept %.2f cores busy\n", r.ServerCPU, r.Others)
+		fmt.Fprintf(&b, "server's resident memory: %d MiB, %+.1f kB per connection since before "+
+			"the run", r.ServerRSS>>20,
+			float64(r.ServerRSS-r.RSSBefore)/1e3/float64(s.Connections))
 	}
 	b.WriteByte('\n')
 	if len(r.Errors) > 0 {

@@ -50,7 +50,7 @@ func indented(v any) func(io.Writer) error {
 func made() *Report {
 	cfg := DefaultConfig()
 	cfg.Seed = 42
-	r := &run{cfg: cfg}
+	r := &run{cfg: cfg, rssBefore: 60 << 20}
 	for range 2 {
 		d := &driver{stats: newStats(), opened: int64(time.Second), closed: int64(3 * time.Second)}
 		for ns := int64(1000); ns <= 1000_000; ns += 1000 {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +28,8 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if cfg.Seed == 0 {
 		cfg.Seed = rand.Uint64() | 1
 	}
-	if err := newUsage(cfg.PIDs).try(); err != nil {
+	before := newUsage(cfg.PIDs)
+	if err := before.try(); err != nil {
 		return nil, err
 	}
 	say(cfg.Progress, "seed %d", cfg.Seed)
@@ -39,6 +39,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		return nil, err
 	}
 	defer r.abandon()
+	r.rssBefore = before.rss
 	if err := r.populate(ctx); err != nil {
 		return nil, r.leftBehind(err)
 	}
@@ -52,7 +53,10 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if !cfg.Keep {
 		err = errors.Join(err, r.remove())
 	}
-	return report, errors.Join(ctx.Err(), err, r.close())
+	if ctx.Err() != nil {
+		err = errors.Join(fmt.Errorf("bench: interrupted: %w", ctx.Err()), err)
+	}
+	return report, errors.Join(err, r.close())
 }
 
 // leftBehind adds to an error that the znodes are still there.
@@ -68,6 +72,9 @@ type run struct {
 	stop    atomic.Bool // no driver asks anything new in a timed load
 	conns   []*conn
 	drivers []*driver
+
+	rssBefore int64 // bytes of server memory before the first connection; 0: not known
+
 	created *bulk // what populate made; nil if another run did
 }
 
@@ -274,11 +281,8 @@ func (r *run) measure(ctx context.Context) (*Report, error) {
 // generator, and the server would be measured at what it does with unpipelined requests.
 func (r *run) wakeBytes() int {
 	cfg := &r.cfg
-	batch := cfg.Batch
-	if batch == 0 {
-		batch = cfg.InFlight / 2
-	}
-	if batch < 2 || cfg.Rate > 0 || cfg.Workload == Fanout || cfg.Workload == Idle {
+	batch := cfg.batch()
+	if batch == 1 {
 		return 1
 	}
 	const header = 4 + replyHeaderBytes
@@ -343,7 +347,7 @@ func (r *run) counted() (n int64) {
 	return n
 }
 
-// kindOf is what the operations of a workload are accounted as, in the order of a report.
+// kindsOf is what the operations of a workload are accounted as, in the order of a report.
 func kindsOf(w Workload) []kind {
 	switch w {
 	case Create:
@@ -355,6 +359,6 @@ func kindsOf(w Workload) []kind {
 	case Idle:
 		return nil
 	default:
-		return slices.Clone([]kind{kindRead, kindWrite})
+		return []kind{kindRead, kindWrite}
 	}
 }

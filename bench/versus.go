@@ -199,6 +199,7 @@ func (v *versus) repopulate(ctx context.Context, side int, cfg Config) error {
 		return err
 	}
 	say(v.cfg.Progress, "creating %d znodes in %s", cfg.Znodes, v.cfg.Sides[side].Name)
+	cfg.Progress = v.cfg.Progress
 	// Of its own seed, for the root is named after it and must not be met again.
 	p := newPopulation(cfg.Znodes, cfg.Size, mix(cfg.Seed+uint64(cfg.Znodes)))
 	r, err := open(ctx, cfg, p)
