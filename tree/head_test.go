@@ -1,0 +1,212 @@
+package tree
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"unsafe"
+
+	"github.com/meerkat-zk/meerkat/proto"
+)
+
+func TestNodeSize(t *testing.T) {
+	if size := unsafe.Sizeof(Node{}); size != 96 {
+		t.Fatalf("a Node takes %d bytes, not the 96 of a size class", size)
+	}
+}
+
+// Several znodes of one key: paths keep them apart.
+func TestIndexCollisions(t *testing.T) {
+	x := newIndex()
+	k := key{1, 2}
+	var nodes []*Node
+	for i := range 200 {
+		n := Options{}.newNode(fmt.Sprintf("/n%d", i), nil, 0)
+		nodes = append(nodes, n)
+		x.live.Set(entry{k, n})
+	}
+	if x.live.Len() != len(nodes) {
+		t.Fatalf("%d entries", x.live.Len())
+	}
+	for _, n := range nodes {
+		if got := x.getCollided(k, n.Path()); got != n {
+			t.Fatalf("%s is %v", n.Path(), got)
+		}
+	}
+	if n := x.getCollided(k, "/n"); n != nil {
+		t.Fatalf("found %s", n.Path())
+	}
+	for i, n := range nodes {
+		if i%2 == 0 {
+			x.live.Delete(entry{k, n})
+		}
+	}
+	for i, n := range nodes {
+		if got := x.getCollided(k, n.Path()); (got == n) != (i%2 == 1) {
+			t.Fatalf("%s is %v", n.Path(), got)
+		}
+	}
+}
+
+// A scan passes over the children of another parent whose path has the same hash.
+func TestScanCollisions(t *testing.T) {
+	x := newIndex()
+	mine := []string{"/p/a", "/p/b", "/p/c"}
+	parent := keyOf("/p/a").parent
+	for i, path := range append(mine, "/q/a", "/longer/b", "/p/a/b", "/p") {
+		x.live.Set(entry{key{parent, uint64(i * 7 % 5)}, Options{}.newNode(path, nil, 0)})
+	}
+	var got []string
+	x.scan("/p", nil, func(name string, n *Node) bool {
+		got = append(got, "/p/"+name)
+		return true
+	})
+	if slices.Sort(got); !slices.Equal(got, mine) {
+		t.Fatalf("%v", got)
+	}
+}
+
+// Readers of a root need no lock while the head goes on. Run with -race.
+func TestReadersOfRoots(t *testing.T) {
+	h := sample(t)
+	var wg sync.WaitGroup
+	for round := range 20 {
+		r := h.Freeze()
+		want := r.Digest()
+		wg.Go(func() {
+			var b statBlock
+			var sum uint64
+			for range 3 {
+				sum = r.Get("/").digest(&b)
+				r.Descendants("/", func(n *Node) bool {
+					sum += n.digest(&b)
+					if r.Get(n.Path()) != n {
+						panic("lost " + n.Path())
+					}
+					r.ACL(n)
+					return true
+				})
+			}
+			if int64(sum) != want {
+				t.Errorf("digest %#x, want %#x", sum, want)
+			}
+		})
+		for i := range 50 {
+			hdr := proto.TxnHeader{ClientID: int64(round), Zxid: proto.Zxid(1000 + round)}
+			b := proto.Body{Path: fmt.Sprintf("/c/%d", i), ParentCversion: -1, Ephemeral: true,
+				ACL: oracleACLs[(i+round)%len(oracleACLs)]}
+			if _, err := h.ApplyPart(&hdr, proto.OpDelete, &b, nil); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := h.ApplyPart(&hdr, proto.OpCreate, &b, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	wg.Wait()
+}
+
+// Freeze gives the same root until something changes, be it the zxid alone.
+func TestFreezeOnce(t *testing.T) {
+	h := NewHead(Options{})
+	r := h.Freeze()
+	if h.Freeze() != r {
+		t.Error("two roots of one tree")
+	}
+	h.Advance(0)
+	if h.Freeze() != r {
+		t.Error("a zxid that is not higher made another root")
+	}
+	h.Advance(7)
+	if again := h.Freeze(); again == r || again.Zxid() != 7 || r.Zxid() != 0 {
+		t.Errorf("zxid %v, before %v", again.Zxid(), r.Zxid())
+	}
+	if again := h.Freeze(); again.nodes.live != r.nodes.live {
+		t.Error("an index was copied that had not changed")
+	}
+}
+
+// A path may have thousands of components.
+func TestDeepTree(t *testing.T) {
+	h := NewHead(Options{})
+	const depth = 2000
+	b := proto.Body{ParentCversion: -1}
+	for range depth {
+		b.Path += "/d"
+		if _, err := h.ApplyPart(&proto.TxnHeader{}, proto.OpCreate, &b, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := h.CountDescendants("/d"); n != depth-1 {
+		t.Fatalf("%d descendants", n)
+	}
+	deepest := ""
+	h.Descendants("/d", func(n *Node) bool { deepest = n.Path(); return true })
+	if strings.Count(deepest, "/") != depth {
+		t.Fatalf("deepest has %d components", strings.Count(deepest, "/"))
+	}
+}
+
+func TestKinds(t *testing.T) {
+	ttl, ok := TTLOwner(TTLMax)
+	if !ok || ttl != -1<<56|TTLMax {
+		t.Fatalf("%#x %v", uint64(ttl), ok)
+	}
+	extended, old := Options{ExtendedTypes: true}, Options{ExtendedTypes: true, Emulate353TTL: true}
+	for _, c := range []struct {
+		o     Options
+		owner int64
+		want  Kind
+	}{
+		{Options{}, 0, Persistent}, {Options{}, 1, Ephemeral}, {Options{}, -1, Ephemeral},
+		{Options{}, ContainerOwner, Container}, {Options{}, ttl, Ephemeral},
+		{Options{Emulate353TTL: true}, ContainerOwner + 5, Ephemeral},
+		{extended, 0, Persistent}, {extended, ttl, TTL}, {extended, ContainerOwner, Container},
+		{extended, ContainerOwner + 5, Ephemeral}, {extended, ttl | 1<<40, unknownKind},
+		{old, ContainerOwner, Container}, {old, ContainerOwner + 5, TTL}, {old, 5, Ephemeral},
+		{old, ttl | 1<<40, TTL},
+	} {
+		if got := c.o.Kind(c.owner); got != c.want {
+			t.Errorf("%+v: %#x is %v, want %v", c.o, uint64(c.owner), got, c.want)
+		}
+	}
+}
+
+func TestMisuse(t *testing.T) {
+	for name, f := range map[string]func(*Head){
+		"begin twice": func(h *Head) { h.Begin(); h.Begin() },
+		"freeze":      func(h *Head) { h.Begin(); h.Freeze() },
+		"commit":      (*Head).Commit,
+		"rollback":    (*Head).Rollback,
+	} {
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error(name, "did not panic")
+				}
+			}()
+			f(NewHead(Options{}))
+		}()
+	}
+}
+
+// Reading allocates nothing.
+func TestReadsDoNotAllocate(t *testing.T) {
+	r := sample(t).Freeze()
+	for name, read := range map[string]func(){
+		"get":        func() { r.Get("/c/17").Stat() },
+		"miss":       func() { r.Get("/c/none") },
+		"data":       func() { r.Get("/c/17").Data() },
+		"acl":        func() { r.ACL(r.Get("/t")) },
+		"children":   func() { r.Children("/c", func(string, *Node) bool { return true }) },
+		"ephemerals": func() { r.Ephemerals(4, func(string) bool { return true }) },
+		"session":    func() { r.Session(4) },
+		"quota":      func() { r.Quota("/c/17") },
+	} {
+		if n := testing.AllocsPerRun(100, read); n != 0 {
+			t.Errorf("%s allocates %v times", name, n)
+		}
+	}
+}
