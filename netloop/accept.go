@@ -80,13 +80,14 @@ func (s *Server) closeListeners() {
 }
 
 // CloseListeners stops listening, and returns when every connection that was accepted is its
-// loop's or closed. The connections stay.
+// loop's or closed. The connections stay. It waits for the loops, so no Handler may call it.
 func (s *Server) CloseListeners() {
 	s.closeOnce.Do(func() {
 		close(s.closing)
 		s.closeListeners()
 		s.acceptors.Wait()
 		close(s.enrolments)
+		s.registrar.Wait()
 	})
 }
 

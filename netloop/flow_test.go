@@ -107,7 +107,8 @@ func TestPause(t *testing.T) {
 	frame := appendFrame(nil, make([]byte, 1000))
 	sent := writeUntilStuck(t, c, frame)
 	onLoop(conn.Loop(), func() {
-		if waits := conn.in.len(); waits > defaultReadBytes || p.calls.Load() > 0 || !conn.Paused() {
+		waits := conn.in.len()
+		if waits > defaultReadBytes || p.calls.Load() > 0 || !conn.Paused() {
 			t.Errorf("paused: %d bytes wait, %d calls", waits, p.calls.Load())
 		}
 		conn.Resume()
@@ -123,7 +124,9 @@ func TestPause(t *testing.T) {
 // connection must still drain.
 func TestPausedWhileWriting(t *testing.T) {
 	p := &pauser{echo: echo{max: 1 << 20}, opened: make(chan *Conn, 1)}
-	s := start(t, Options{Loops: 1, OutPauseBytes: -1, NewHandler: func(*Loop) Handler { return p }})
+	s := start(t, Options{
+		Loops: 1, OutPauseBytes: -1, NewHandler: func(*Loop) Handler { return p },
+	})
 	c := dial(t, s)
 	conn := <-p.opened
 	sent := writeUntilStuck(t, c, appendFrame(nil, make([]byte, 1000)))
@@ -240,10 +243,36 @@ func TestInputOverLimit(t *testing.T) {
 	writeUntilStuck(t, c, make([]byte, 100_000))
 	conn := <-opened
 	onLoop(conn.Loop(), func() {
-		if n, b := conn.in.len(), conn.loop.bounds; n < b.inputBytes || n > b.inputBytes+b.readBytes {
+		n, b := conn.in.len(), conn.loop.bounds
+		if n < b.inputBytes || n > b.inputBytes+b.readBytes {
 			t.Errorf("%d bytes wait, bound %d", n, b.inputBytes)
 		}
 	})
+}
+
+// TestInputFull lets bytes come to a paused connection without end.
+func TestInputFull(t *testing.T) {
+	ended := make(chan error, 1)
+	p := &pauser{opened: make(chan *Conn, 1)}
+	p.onClosed = func(_ *Conn, err error) { ended <- err }
+	s := start(t, Options{Loops: 1, NewHandler: func(*Loop) Handler { return p }})
+	dial(t, s)
+	c := <-p.opened
+	onLoop(c.Loop(), func() {
+		for c.state == connOpen {
+			if c.in.len() > c.loop.bounds.inputBytesMax {
+				t.Errorf("%d bytes wait", c.in.len())
+				return
+			}
+			in := make([]byte, 1<<20)
+			c.loop.depth-- // as if each came by itself
+			c.loop.receive(c, in)
+			c.loop.depth++
+		}
+	})
+	if err := <-ended; err != ErrInputFull {
+		t.Error(err)
+	}
 }
 
 // TestSteadyStateAllocatesNothing counts the allocations of the whole process from frames in

@@ -20,6 +20,10 @@ const (
 	// connection delays its neighbours by one buffer only. The rest waits in the kernel.
 	defaultReadBytes = 64 << 10
 
+	// readBytesMin is gnet's smallest read buffer (ring.DefaultBufferSize); it rounds up to
+	// powers of two, and so do we.
+	readBytesMin = 1 << 10
+
 	// defaultFrameBytesMax is jute.maxbuffer's default (0xfffff, BinaryInputArchive).
 	defaultFrameBytesMax = 1<<20 - 1
 

@@ -37,17 +37,19 @@ func TestTenThousandConnections(t *testing.T) {
 	const rounds, perRound = 20, 500
 	var opened, closed atomic.Int64
 	all := make(chan struct{})
-	s, err := Start(Options{Addrs: []string{"127.0.0.1:0"}, Loops: 4, NewHandler: func(*Loop) Handler {
-		return &echo{
-			max:    1000,
-			onOpen: func(*Conn) { opened.Add(1) },
-			onClosed: func(*Conn, error) {
-				if closed.Add(1) == rounds*perRound {
-					close(all)
-				}
-			},
-		}
-	}})
+	handler := &echo{ // shared by the loops: it has no state but these counters
+		max:    1000,
+		onOpen: func(*Conn) { opened.Add(1) },
+		onClosed: func(*Conn, error) {
+			if closed.Add(1) == rounds*perRound {
+				close(all)
+			}
+		},
+	}
+	s, err := Start(Options{
+		Addrs: []string{"127.0.0.1:0"}, Loops: 4,
+		NewHandler: func(*Loop) Handler { return handler },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,30 +118,33 @@ func TestEndsOfAConnection(t *testing.T) {
 		e.onClosed = func(c *Conn, err error) { ends <- end{c.ID(), err} }
 	})
 	boom := errors.New("boom")
+	on := func(f func(*Conn)) func(*net.TCPConn, *Conn) {
+		return func(_ *net.TCPConn, c *Conn) { onLoop(c.Loop(), func() { f(c) }) }
+	}
+	reset := func(p *net.TCPConn, _ *Conn) { _ = p.SetLinger(0); _ = p.Close() }
 	for name, tt := range map[string]struct {
-		do    func(peer *net.TCPConn, c *Conn)
-		check func(err error) bool
+		do  func(peer *net.TCPConn, c *Conn)
+		err error
 	}{
-		"peer closes":      {func(p *net.TCPConn, _ *Conn) { _ = p.Close() }, isNil},
-		"peer half-closes": {func(p *net.TCPConn, _ *Conn) { _ = p.CloseWrite() }, isNil},
-		"peer resets": {func(p *net.TCPConn, _ *Conn) { _ = p.SetLinger(0); _ = p.Close() },
-			func(err error) bool { return errors.Is(err, syscall.ECONNRESET) }},
-		"close":       {func(_ *net.TCPConn, c *Conn) { onLoop(c.Loop(), c.Close) }, isNil},
-		"close twice": {func(_ *net.TCPConn, c *Conn) { onLoop(c.Loop(), func() { c.Close(); c.Close() }) }, isNil},
-		"flush":       {func(_ *net.TCPConn, c *Conn) { onLoop(c.Loop(), c.CloseAfterFlush) }, isNil},
-		"fail": {func(_ *net.TCPConn, c *Conn) { onLoop(c.Loop(), func() { c.fail(boom) }) },
-			func(err error) bool { return err == boom }},
-		"paused, peer resets": {func(p *net.TCPConn, c *Conn) {
-			onLoop(c.Loop(), c.Pause)
-			_ = p.SetLinger(0)
-			_ = p.Close()
-		}, func(error) bool { return true }},
-		"bad frame": {func(p *net.TCPConn, _ *Conn) { _, _ = p.Write([]byte("\xff\xff\xff\xff")) }, isNil},
+		"peer closes":      {do: func(p *net.TCPConn, _ *Conn) { _ = p.Close() }},
+		"peer half-closes": {do: func(p *net.TCPConn, _ *Conn) { _ = p.CloseWrite() }},
+		"peer resets":      {do: reset, err: syscall.ECONNRESET},
+		"peer resets, paused": {do: func(p *net.TCPConn, c *Conn) {
+			on((*Conn).Pause)(p, c)
+			reset(p, c)
+		}},
+		"close":       {do: on((*Conn).Close)},
+		"close twice": {do: on(func(c *Conn) { c.Close(); c.CloseAfterFlush() })},
+		"flush":       {do: on((*Conn).CloseAfterFlush)},
+		"fail":        {do: on(func(c *Conn) { c.fail(boom) }), err: boom},
+		"bad frame": {do: func(p *net.TCPConn, _ *Conn) {
+			_, _ = p.Write([]byte("\xff\xff\xff\xff"))
+		}},
 	} {
 		peer := dial(t, s)
 		c := <-opened
 		tt.do(peer, c)
-		if e := <-ends; e.id != c.ID() || !tt.check(e.err) {
+		if e := <-ends; e.id != c.ID() || !errors.Is(e.err, tt.err) {
 			t.Errorf("%s: closed %d (want %d), %v", name, e.id, c.ID(), e.err)
 		}
 		onLoop(c.Loop(), func() { useAfterClosed(t, c) })
@@ -148,8 +153,6 @@ func TestEndsOfAConnection(t *testing.T) {
 		t.Errorf("%d connections left", n)
 	}
 }
-
-func isNil(err error) bool { return err == nil }
 
 // useAfterClosed calls what a Handler may still call by mistake.
 func useAfterClosed(t *testing.T, c *Conn) {
@@ -185,6 +188,23 @@ func TestCloseAfterFlush(t *testing.T) {
 		t.Errorf("%d bytes, %v", n, err)
 	}
 	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestCloseGivesUp closes behind output that the peer never reads.
+func TestCloseGivesUp(t *testing.T) {
+	s, _ := startWithOutput(t)
+	l := s.Loops()[0]
+	onLoop(l, func() {
+		c := l.conns[0]
+		c.CloseAfterFlush()
+		c.stallTicks = closeStallTicks - 1 // it has been waiting for long
+		c.stallLeft = c.wire.unsent() + c.wire.undelivered()
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
+	defer cancel()
+	if err := s.Stop(ctx); err != nil {
 		t.Error(err)
 	}
 }
@@ -283,12 +303,14 @@ func TestStopHasEnough(t *testing.T) {
 
 func startWithOutput(t *testing.T) (*Server, *net.TCPConn) {
 	t.Helper()
-	s, err := Start(Options{Addrs: []string{"127.0.0.1:0"}, Loops: 1, NewHandler: func(*Loop) Handler {
-		return &traffic{f: func(c *Conn, in []byte) (int, bool) {
-			c.SetBuffer(append(c.Buffer(), make([]byte, 8<<20)...))
-			return len(in), false
-		}}
-	}})
+	handler := &traffic{f: func(c *Conn, in []byte) (int, bool) {
+		c.SetBuffer(append(c.Buffer(), make([]byte, 8<<20)...))
+		return len(in), false
+	}}
+	s, err := Start(Options{
+		Addrs: []string{"127.0.0.1:0"}, Loops: 1,
+		NewHandler: func(*Loop) Handler { return handler },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,11 +362,43 @@ func TestAddresses(t *testing.T) {
 		}
 		exchange(t, c, []byte("x"))
 		got := <-conns
-		if got[0].String() != c.LocalAddr().String() || got[1].String() != c.RemoteAddr().String() ||
+		ours := [2]string{c.LocalAddr().String(), c.RemoteAddr().String()}
+		if got[0].String() != ours[0] || got[1].String() != ours[1] ||
 			got[0].Addr() != netip.MustParseAddr(tt.ip) {
 			t.Errorf("%s: %v", tt.to, got)
 		}
 		_ = c.Close()
+	}
+}
+
+// TestSocketOptions reads them back from the server's end.
+func TestSocketOptions(t *testing.T) {
+	for _, keepAlive := range []time.Duration{0, 90 * time.Second} {
+		opened := make(chan *Conn, 1)
+		s := startEcho(t, Options{KeepAlive: keepAlive, Backlog: 7}, func(e *echo) {
+			e.onOpen = func(c *Conn) { opened <- c }
+		})
+		dial(t, s)
+		c := <-opened
+		onLoop(c.Loop(), func() {
+			fd := c.wire.(*gnetTransport).gc.Fd()
+			get := func(level, option int) int {
+				n, err := unix.GetsockoptInt(fd, level, option)
+				if err != nil {
+					t.Error(err)
+				}
+				return n
+			}
+			if get(unix.IPPROTO_TCP, unix.TCP_NODELAY) != 1 {
+				t.Error("TCP_NODELAY is off")
+			}
+			if on := get(unix.SOL_SOCKET, unix.SO_KEEPALIVE) == 1; on != (keepAlive > 0) {
+				t.Errorf("keep-alive %v: on is %v", keepAlive, on)
+			}
+			if idle := get(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE); keepAlive > 0 && idle != 90 {
+				t.Errorf("keep-alive after %d s", idle)
+			}
+		})
 	}
 }
 

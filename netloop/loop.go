@@ -16,9 +16,9 @@ type Handler interface {
 	// Open announces a connection.
 	Open(c *Conn)
 	// Traffic shows all bytes that wait on c, which may be none after again or Resume; they
-	// are valid until it returns. It returns how many it used. again asks for another call in a later turn of the loop, after
-	// others had theirs, even if no byte comes. Without again, the next call comes with the
-	// next bytes or after c.Resume.
+	// are valid until it returns. It returns how many it used. again asks for another call in
+	// a later turn of the loop, after others had theirs, even if no byte comes. Without again,
+	// the next call comes with the next bytes, after c.Resume, or after Drained.
 	Traffic(c *Conn, in []byte) (used int, again bool)
 	// Wake follows Loop.Wake.
 	Wake()

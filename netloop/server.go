@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/bits"
 	"net"
 	"net/netip"
 	"os"
@@ -69,6 +70,7 @@ func (o *Options) setDefaults() error {
 	setDefault(&o.Loops, runtime.GOMAXPROCS(0))
 	setDefault(&o.FrameBytesMax, defaultFrameBytesMax)
 	setDefault(&o.ReadBytesPerTurn, defaultReadBytes)
+	o.ReadBytesPerTurn = 1 << bits.Len(uint(max(o.ReadBytesPerTurn, readBytesMin)-1))
 	setDefault(&o.OutPauseBytes, defaultOutPauseBytes)
 	setDefault(&o.OutResumeBytes, o.OutPauseBytes/2)
 	return nil
@@ -141,9 +143,7 @@ func Start(o Options) (*Server, error) {
 	for _, l := range s.loops {
 		// A Handler may have used Wake or Execute already; from its first run on, a loop
 		// takes care of itself.
-		if err := l.el.Execute(context.Background(), (*runTask)(l)); err != nil {
-			panic(err) // the engine runs
-		}
+		l.buyTicket()
 	}
 	s.startAccepting()
 	s.startTicking()
@@ -270,7 +270,7 @@ func (s *Server) Stop(ctx context.Context) error {
 
 func (s *Server) stop(ctx context.Context) error {
 	var failure error
-	if !wait(ctx, func() { s.CloseListeners(); s.registrar.Wait() }) {
+	if !wait(ctx, s.CloseListeners) {
 		failure = ctx.Err()
 	}
 	for _, l := range s.loops {
@@ -283,6 +283,9 @@ func (s *Server) stop(ctx context.Context) error {
 	}
 	close(s.ending)
 	s.ticker.Wait()
+	for _, l := range s.loops {
+		l.sellNoMore()
+	}
 	// A Handler that never returns keeps its loop, and gnet, from ending.
 	ended := wait(ctx, func() {
 		if err := s.engine.Stop(); err != nil {

@@ -39,8 +39,10 @@ type wakeup struct {
 	ticked atomic.Bool
 	timed  atomic.Bool
 
-	mu    sync.Mutex // guards queue alone, for one append or one swap
-	queue []func()
+	mu     sync.Mutex // guards queue and closed, for an append, a swap, or buying a ticket
+	queue  []func()
+	closed bool // set before gnet's engine stops
+
 	spare []func() // the loop's; swapped with queue
 }
 
@@ -70,9 +72,28 @@ func (l *Loop) Execute(f func()) {
 // signal makes sure that a run begins after this call. Any goroutine may call it.
 func (l *Loop) signal() {
 	if l.wakeup.state.Swap(signaled) == idle {
-		// An error means that the engine has stopped: nobody is left to run.
-		_ = l.el.Execute(context.Background(), (*runTask)(l))
+		l.buyTicket()
 	}
+}
+
+// buyTicket gives gnet a task. It must not do so once the engine stops: gnet writes to its
+// eventfd without knowing whether it has closed it, and another file may have that number.
+func (l *Loop) buyTicket() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
+	if err := l.el.Execute(context.Background(), (*runTask)(l)); err != nil {
+		panic(err) // the engine runs
+	}
+}
+
+// sellNoMore ends buyTicket. The loop itself may go on for a while.
+func (l *Loop) sellNoMore() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
 }
 
 // comeBack is signal for the loop's own goroutine: fair to the sockets.

@@ -118,6 +118,32 @@ func TestExecuteFromWithin(t *testing.T) {
 	onLoop(l, func() { over = true })
 }
 
+// TestWakeDuringStop wakes loops while their server stops, and after.
+func TestWakeDuringStop(t *testing.T) {
+	for range 5 {
+		s := startEcho(t, Options{TickEvery: time.Millisecond}, nil)
+		var group sync.WaitGroup
+		over := make(chan struct{})
+		for _, l := range s.Loops() {
+			group.Go(func() {
+				for {
+					select {
+					case <-over:
+						return
+					default:
+						l.Wake()
+						l.Execute(func() {})
+					}
+				}
+			})
+		}
+		exchange(t, dial(t, s), []byte("x"))
+		stop(t, s)
+		close(over)
+		group.Wait()
+	}
+}
+
 // TestWakeAndExecuteInNewHandler uses a loop before the server has started.
 func TestWakeAndExecuteInNewHandler(t *testing.T) {
 	woken, executed := make(chan struct{}, 2), make(chan struct{}, 2)
