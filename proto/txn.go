@@ -112,7 +112,9 @@ func (p *Part) fields(c *jute.Coder) {
 // UnknownTxnError says that a transaction has a type that no server writes.
 type UnknownTxnError struct{ Type Op }
 
-func (e *UnknownTxnError) Error() string { return "proto: unknown transaction type " + e.Type.String() }
+func (e *UnknownTxnError) Error() string {
+	return "proto: unknown transaction type " + e.Type.String()
+}
 
 // DigestVersion is the version of tree digest that servers since 3.6 agree on.
 const DigestVersion int32 = 2
