@@ -106,6 +106,8 @@ type powerHistory struct {
 	cfg  *zoocfg.Config
 	logs crashLog
 	cuts int
+
+	failure error // what ended the last server; set when load has returned
 }
 
 func newPowerHistory(seed uint64, wrap func(*wal.MemFS) wal.FS) *powerHistory {
@@ -165,7 +167,7 @@ func (p *powerHistory) load(s *Server, cut *cut) error {
 	go func() {
 		defer close(stopped)
 		select {
-		case <-s.Failed():
+		case p.failure = <-s.Failed():
 		case <-giveUp:
 		}
 		p.down.Store(true)
