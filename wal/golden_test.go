@@ -46,7 +46,8 @@ func TestGoldenLogs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := content(t, to.FS, filepath.Join(to.LogDir, filepath.Base(f.path))); got != string(want) {
+		got := content(t, to.FS, filepath.Join(to.LogDir, filepath.Base(f.path)))
+		if got != string(want) {
 			t.Errorf("%s differs:\n% x\n% x", f.path, got, want)
 		}
 	}

@@ -263,8 +263,8 @@ func (m *MemFS) take(n int64) int64 {
 // lookup finds a node and the directory that holds it.
 func (m *MemFS) lookup(name string) (dir, node *memNode, base string, err error) {
 	node = m.root
-	for _, part := range strings.Split(strings.Trim(filepath.Clean(name), "/."), "/") {
-		if part == "" {
+	for _, part := range strings.Split(filepath.Clean(name), "/") {
+		if part == "" || part == "." {
 			continue
 		}
 		if node == nil || node.names == nil {
@@ -415,8 +415,8 @@ func (m *MemFS) MkdirAll(dir string) error {
 		return err
 	}
 	node := m.root
-	for _, part := range strings.Split(strings.Trim(filepath.Clean(dir), "/."), "/") {
-		if part == "" {
+	for _, part := range strings.Split(filepath.Clean(dir), "/") {
+		if part == "" || part == "." {
 			continue
 		}
 		if node.names == nil {

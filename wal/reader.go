@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/adler32"
 	"io"
+	"math"
 	"path/filepath"
 	"sort"
 	"strconv"
@@ -65,12 +66,22 @@ func logsFrom(files []logFile, z proto.Zxid) []logFile {
 
 // A logReader reads records of one file at a time through a buffer.
 type logReader struct {
-	fs   FS
+	fs          FS
+	unsyncedMax int64 // how many bytes may have been written without a sync
+
 	f    File
 	path string
 	size int64
 	buf  []byte // what was read last
 	base int64  // where buf stands in the file
+}
+
+func newLogReader(o *Options) logReader {
+	r := logReader{fs: o.fs(), unsyncedMax: stepBytesMax}
+	if o.NoSync {
+		r.unsyncedMax = math.MaxInt64
+	}
+	return r
 }
 
 func (r *logReader) open(path string) error {
@@ -94,6 +105,9 @@ func (r *logReader) close() {
 	}
 }
 
+// errShortened says that a file became shorter while it was read: the Log finished it.
+var errShortened = errors.New("the file became shorter")
+
 // bytes returns n bytes of the file, valid until the next call. They must lie within size.
 func (r *logReader) bytes(off int64, n int) ([]byte, error) {
 	if off >= r.base && off+int64(n) <= r.base+int64(len(r.buf)) {
@@ -105,12 +119,18 @@ func (r *logReader) bytes(off int64, n int) ([]byte, error) {
 		r.buf = make([]byte, want)
 	}
 	r.buf, r.base = r.buf[:want], off
-	if got, err := r.f.ReadAt(r.buf, off); got < want {
-		r.buf = r.buf[:0]
-		if err == nil || err == io.EOF {
-			err = io.ErrUnexpectedEOF // the file became shorter while it was read
+	got, err := r.f.ReadAt(r.buf, off)
+	if got < want {
+		r.buf = r.buf[:got]
+		if err == io.EOF {
+			r.size, err = off+int64(got), nil // its padding was cut off meanwhile
 		}
-		return nil, fmt.Errorf("wal: read %s at offset %d: %w", r.path, off, err)
+		if err == nil && got < n {
+			err = errShortened
+		}
+		if err != nil {
+			return nil, fmt.Errorf("wal: read %s at offset %d: %w", r.path, off, err)
+		}
 	}
 	return r.buf[:n:n], nil
 }
@@ -195,6 +215,9 @@ func (r *logReader) scan(visit func(proto.Zxid, []byte) error) (span, error) {
 	s.end = fileHeaderBytes
 	for {
 		txn, err := r.record(s.end)
+		if errors.Is(err, errShortened) {
+			return s, nil
+		}
 		if err != nil || txn == nil {
 			return s, err
 		}

@@ -26,8 +26,8 @@ import (
 // leaves one: the caller, who knows the snapshot, sees all zxids.
 func Replay(o Options, from proto.Zxid, visit func(zxid proto.Zxid, txn []byte) error) (
 	last proto.Zxid, err error) {
-	p := replay{o: &o, from: from, last: from, visit: visit, judged: true}
-	p.r.fs = o.fs()
+	p := replay{o: &o, from: from, last: from, visit: visit, judged: true,
+		r: newLogReader(&o)}
 	defer p.r.close()
 	if err := p.run(); err != nil {
 		return p.last, err
@@ -39,8 +39,7 @@ func Replay(o Options, from proto.Zxid, visit func(zxid proto.Zxid, txn []byte) 
 // the first record of the newest file that is not whole yet.
 func Read(o Options, from proto.Zxid, visit func(zxid proto.Zxid, txn []byte) error) (
 	last proto.Zxid, err error) {
-	p := replay{o: &o, from: from, last: from, visit: visit}
-	p.r.fs = o.fs()
+	p := replay{o: &o, from: from, last: from, visit: visit, r: newLogReader(&o)}
 	defer p.r.close()
 	return p.last, p.run()
 }

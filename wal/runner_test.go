@@ -126,3 +126,40 @@ func TestRunnerIdle(t *testing.T) {
 		t.Error("busy after the end")
 	}
 }
+
+// Read beside a Runner sees whole records, in order, up to some durable one or beyond, also
+// while files are finished under its hands.
+func TestReadBesideRunner(t *testing.T) {
+	const n = 1500
+	o := testOptions(t, NewMemFS())
+	o.PreallocBytes = 4 << 10
+	var durable atomic.Int64
+	l := open(t, o, 0)
+	step(t, l, itemOf(20, 1))
+	r := NewRunner(l, func(z proto.Zxid) { durable.Store(int64(z)) },
+		func(err error) { t.Error(err) })
+	go func() {
+		for z := proto.Zxid(2); z <= n; z++ {
+			it := itemOf(20, z)
+			it.Roll = z%50 == 0
+			r.Append(it)
+		}
+	}()
+	for last := proto.Zxid(0); last < n; {
+		from := proto.Zxid(durable.Load())
+		want := max(0, from-10)
+		var err error
+		last, err = Read(o, want, func(z proto.Zxid, _ []byte) error {
+			if want++; z != want {
+				t.Errorf("read %v, not %v", z, want)
+			}
+			return nil
+		})
+		if err != nil || last < from {
+			t.Fatalf("read up to %v, durable was %v: %v", last, from, err)
+		}
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -60,7 +60,7 @@ type tailReader struct {
 // judge says what stands in the open file from b on.
 func (r *logReader) judge(b int64) (tail, error) {
 	t := tailReader{logReader: r, b: b}
-	t.probe = logReader{fs: r.fs, f: r.f, path: r.path, size: r.size}
+	t.probe = logReader{f: r.f, path: r.path, size: r.size}
 	var err error
 	if t.end, err = t.dataEnd(); err != nil || t.end <= b {
 		return tail{}, err
@@ -81,7 +81,7 @@ func (t *tailReader) classify() (tailKind, string, error) {
 	if err != nil {
 		return 0, "", err
 	}
-	if missing && t.end-t.b <= stepBytesMax {
+	if missing && t.end-t.b <= t.unsyncedMax {
 		return tailTorn, "a sector of the last batch was never written", nil
 	}
 	return tailCorrupt, fmt.Sprintf("the record there is bad, but a good one stands at offset %d",

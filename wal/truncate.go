@@ -16,7 +16,8 @@ import (
 //  3. the newest file left is cut behind the last record that is not above z, and synced.
 //
 // It refuses, and changes nothing, when that would leave no snapshot although there are some:
-// the log below the oldest one may have been purged. Its caller must own the log. What Java does and does not: FileTxnLog.truncate.
+// the log below the oldest one may have been purged. Its caller must own the log. Java does
+// steps 2 and 3, without a sync (FileTxnLog.truncate).
 func TruncateLog(o Options, z proto.Zxid) error {
 	if err := refuseBelowSnapshots(&o, z); err != nil {
 		return err
@@ -52,7 +53,7 @@ func cutFile(o *Options, f logFile, z proto.Zxid) (bool, error) {
 	if f.zxid > z {
 		return false, removeSynced(o.fs(), f.path)
 	}
-	r := logReader{fs: o.fs()}
+	r := newLogReader(o)
 	defer r.close()
 	if err := r.open(f.path); err != nil {
 		return false, err

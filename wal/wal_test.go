@@ -8,6 +8,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/meerkat-zk/meerkat/proto"
 )
@@ -193,6 +194,54 @@ func TestStepStaysFailed(t *testing.T) {
 	}
 }
 
+func TestSyncIsTimed(t *testing.T) {
+	o := testOptions(t, NewMemFS())
+	var now time.Time
+	var synced, slow []time.Duration
+	o.Now = func() time.Time {
+		now = now.Add(time.Duration(len(synced)+1) * time.Second)
+		return now
+	}
+	o.Synced = func(d time.Duration) { synced = append(synced, d) }
+	o.SlowSync = 2 * time.Second
+	o.OnSlowSync = func(d time.Duration, file string) {
+		if file != o.LogDir+"/log.1" {
+			t.Error(file)
+		}
+		slow = append(slow, d)
+	}
+	l := open(t, o, 0)
+	for z := range proto.Zxid(3) {
+		step(t, l, itemOf(1, z+1))
+	}
+	if fmt.Sprint(synced, slow) != "[1s 2s 3s] [3s]" {
+		t.Error(synced, slow)
+	}
+}
+
+// forceSync=no: no sync per step; a finished file is synced all the same.
+func TestNoSync(t *testing.T) {
+	m := NewMemFS()
+	o := testOptions(t, m)
+	o.NoSync = true
+	l := open(t, o, 0)
+	step(t, l, itemOf(1, 1))
+	syncs := 0
+	m.Inject(func(op Op) error {
+		if op.Kind == "sync" {
+			syncs++
+		}
+		return nil
+	})
+	step(t, l, itemOf(1, 2))
+	if syncs != 0 {
+		t.Errorf("%d syncs", syncs)
+	}
+	if err := l.Close(); err != nil || syncs != 1 {
+		t.Errorf("%d syncs, %v", syncs, err)
+	}
+}
+
 func TestPurge(t *testing.T) {
 	m := NewMemFS()
 	o := testOptions(t, m)
@@ -218,7 +267,8 @@ func TestPurge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := short(removed), "snapshot.1 snapshot.2 snapshot.4 snapshot.9.gz.tmp log.1"; got != want {
+	want := "snapshot.1 snapshot.2 snapshot.4 snapshot.9.gz.tmp log.1"
+	if got := short(removed); got != want {
 		t.Errorf("removed %s, want %s", got, want)
 	}
 	removed, err = Purge(o, 1, math.MaxInt64)
