@@ -16,6 +16,15 @@
 // gathered in a buffer of the loop's and written once. So a turn allocates nothing, and an
 // idle connection holds no buffer.
 //
+// # Where to read
+//
+//	server.go     Options, Start, Stop         accept.go   from the kernel to a loop
+//	loop.go       Handler, Loop, turns         admit.go    counts, limits, the emptiest loop
+//	wake.go       Wake, Execute, later turns   pause.go    how reading is stopped
+//	conn.go       Conn, closing                transport.go gnet, and the seam for TLS
+//	input.go      the life of input            limits.go   every bound, why, and what then
+//	output.go     the life of output, marks    frame.go    NextFrame
+//
 // # Who owns what
 //
 // A loop's goroutine (gnet's) owns its connections: every [Conn] and every [Handler] call is
@@ -26,29 +35,42 @@
 // # Invariants
 //
 //   - Open comes first for a connection and Closed last, each once.
-//   - No Handler call is made from inside another. What a Handler asks of a connection takes
-//     effect when the call has returned, except the values that it reads back.
+//   - No Handler call is made from inside another. What a Handler asks of a connection is
+//     done when the call has returned: gnet may close a connection inside a write, and no
+//     write is made while a Handler is on the stack.
 //   - A Wake is followed by a Handler.Wake; the Executes of one goroutine run in their order.
 //   - Work that a loop leaves for itself goes behind the sockets that are ready.
 //   - A connection over its output mark is neither read nor shown until it has drained; its
-//     Drained follows, even if the write of the same turn took everything. A Handler that sees
-//     Conn.OverMark just returns.
-//   - Input that waits is bounded by a frame, a read and inputExtraBytes. A Handler that leaves
-//     whole frames unused returns again, or pauses and resumes, or is over the mark; otherwise
-//     reading stops at a frame and a read.
-//   - A connection whose peer half-closes is closed, with no error, unless it is paused or
-//     closing: then the end is seen when reading goes on. What waited unused is dropped.
+//     Drained follows, even if the write of the same turn took everything, and then Traffic,
+//     if input waits. A Handler that sees Conn.OverMark just returns.
+//   - Input that waits is bounded by a frame, a read and inputExtraBytes. A Handler that
+//     leaves whole frames unused returns again, or pauses and resumes, or is over the mark;
+//     otherwise reading stops at a frame and a read, until Resume.
+//   - Taking in a frame costs time linear in its length, whatever pieces it comes in, and
+//     memory in proportion to what has come, never to what its length claims.
+//   - A connection whose peer half-closes is closed, with no error; what waits unused is
+//     dropped. While it is paused, or closing with output left, the end is not looked for, so
+//     a reply that takes a while still reaches a peer that has closed its half.
 //
-// # What a Wake costs
+// # What it costs
 //
-// See BenchmarkWake. A Wake of a loop that has one coming, or is running, is two atomic swaps
-// and allocates nothing. That of a resting loop is one write to gnet's eventfd and two small
-// allocations of gnet's. A loop that was woken while it ran writes one byte to itself.
+// A Wake of a loop that has one coming, or is running, is two atomic swaps, 5 ns. That of a
+// resting loop is gnet's: a write to its eventfd and two small allocations, 1.5 µs, and 4.5 µs
+// until the Handler has run. (The bell, a socket pair, took twice that.) A loop that was woken
+// while it ran writes one byte to itself.
+//
+// Echoing frames of 100 bytes with the client in the same process did 1.35 million/s with 32
+// connections of 16 in flight, 306 thousand/s with one, on an otherwise idle machine of two
+// AMD EPYC cores. With a client process of its own, one frame in flight took 39 µs (p50), a
+// goroutine per connection on package net 50 µs. Loops locked to threads took 55 µs, and
+// 30 % off the throughput, so there is no option for that.
+//
+//	go test -run '^$' -bench . ./netloop
 //
 // # Never
 //
 // It never knows a request or a session, never blocks a loop, never polls: a timer of 5 ms
 // runs only while a connection of the loop is over its mark or closing with output left. It
 // never catches a panic. It does not lift RLIMIT_NOFILE: out of descriptors, accepting waits
-// and OnFault hears of it.
+// and OnFault hears of it. It does not make outgoing connections yet.
 package netloop
