@@ -59,11 +59,12 @@
 // until the Handler has run. (The bell, a socket pair, took twice that.) A loop that was woken
 // while it ran writes one byte to itself.
 //
-// Echoing frames of 100 bytes with the client in the same process did 1.35 million/s with 32
-// connections of 16 in flight, 306 thousand/s with one, on an otherwise idle machine of two
-// AMD EPYC cores. With a client process of its own, one frame in flight took 39 µs (p50), a
-// goroutine per connection on package net 50 µs. Loops locked to threads took 55 µs, and
-// 30 % off the throughput, so there is no option for that.
+// Measured on two AMD EPYC cores that other work shared, so take them as an order: echoing
+// frames of 100 bytes, with the client in the same process, did 1.35 million/s at best with 32
+// connections of 16 in flight and 0.45 at worst, with one such connection 0.8 and 0.3. Side by
+// side, three runs each, with a client process of its own and one frame in flight, a loop took
+// 38 to 40 µs (p50), a goroutine per connection on package net 50 to 56 µs, a loop locked to
+// its thread 54 to 56 µs: so there is no option for locking.
 //
 //	go test -run '^$' -bench . ./netloop
 //
