@@ -2,6 +2,7 @@ package tree
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -125,6 +126,64 @@ func TestFreezeOnce(t *testing.T) {
 	}
 	if again := h.Freeze(); again.nodes.live != r.nodes.live {
 		t.Error("an index was copied that had not changed")
+	}
+}
+
+// Thousands of znodes that come and go: the index is several btree nodes deep, hints go stale,
+// and btree nodes are split, merged and shared with roots.
+func TestManyRandom(t *testing.T) {
+	for seed := range uint64(5) {
+		rnd := rand.New(rand.NewPCG(seed, 0))
+		h, live := NewHead(Options{}), map[string]byte{}
+		var roots []*Root
+		var counts []int
+		for step := range 20_000 {
+			hdr := proto.TxnHeader{Zxid: proto.Zxid(step), Time: 1}
+			dir := fmt.Sprintf("/d%d", rnd.IntN(20))
+			path := fmt.Sprintf("%s/n%d", dir, rnd.IntN(300))
+			op, b := proto.OpCreate, proto.Body{Path: path, ParentCversion: -1,
+				Data: []byte{byte(step)}}
+			if _, ok := live[dir]; !ok {
+				b.Path = dir
+			} else if _, ok := live[path]; ok && rnd.IntN(2) == 0 {
+				op = proto.OpDelete
+			} else if ok {
+				op = proto.OpSetData
+			}
+			if _, err := h.ApplyPart(&hdr, op, &b, nil); err != nil {
+				t.Fatalf("seed %d step %d: %v", seed, step, err)
+			}
+			if live[b.Path] = b.Data[0]; op == proto.OpDelete {
+				delete(live, b.Path)
+			}
+			if step%100 == 0 {
+				roots, counts = append(roots, h.Freeze()), append(counts, h.NodeCount())
+			}
+		}
+		for path, data := range live {
+			if n := h.Get(path); n == nil || n.Data()[0] != data {
+				t.Fatalf("seed %d: %s is %v, want %d", seed, path, n, data)
+			}
+		}
+		if h.NodeCount() != len(live)+5 {
+			t.Fatalf("seed %d: %d znodes, want %d", seed, h.NodeCount(), len(live)+5)
+		}
+		for i, r := range append(roots, h.Freeze()) {
+			var b statBlock
+			sum, count := r.Get("/").digest(&b), 2
+			r.Descendants("/", func(n *Node) bool {
+				sum, count = sum+n.digest(&b), count+1
+				return r.Get(n.Path()) == n
+			})
+			if int64(sum) != r.Digest() || count != r.NodeCount() ||
+				i < len(counts) && count != counts[i] {
+				t.Fatalf("seed %d root %d: digest %#x, has %#x; %d znodes", seed, i, sum,
+					uint64(r.Digest()), count)
+			}
+		}
+		if err := sane(h); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
