@@ -85,7 +85,6 @@ func (s *Server) loadSnapshot() (recovered, error) {
 	for _, f := range files {
 		h, err := s.readSnapshot(f, o)
 		if err == nil {
-			h.SetTolerant(true)
 			return recovered{head: h, snapshot: h.Zxid()}, nil
 		}
 		s.logger.Warn("snapshot passed over", "file", f.Path, "err", err)
@@ -114,7 +113,8 @@ func (s *Server) readSnapshot(f wal.SnapshotFile, o tree.Options) (*tree.Head, e
 
 func (s *Server) treeOptions() tree.Options {
 	return tree.Options{ExtendedTypes: s.cfg.ExtendedTypes, NoDigest: !s.cfg.DigestEnabled,
-		Emulate353TTL: s.cfg.Emulate353TTLNodes}
+		Emulate353TTL:  s.cfg.Emulate353TTLNodes,
+		StringBytesMax: s.cfg.JuteMaxBuffer + s.cfg.JuteMaxBufferExtra}
 }
 
 // closeDeadOwners closes sessions that own ephemerals and that no log and no snapshot knows,
