@@ -36,6 +36,8 @@ type conn struct {
 	bytes    int    // of held bodies
 	deferred []byte // events that wait behind a slow read's reply
 
+	eventBytes int // of events, given since its output was last under outputMax
+
 	watches   map[watchKey]watchMode // nil while it has none
 	eventMark uint64                 // the last event that was meant for it
 	stats     connStats

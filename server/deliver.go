@@ -78,6 +78,11 @@ func (l *loop) settle(e *entry) {
 	}
 	switch e.kind {
 	case entryDrop:
+		why := "its session moved to another connection"
+		if e.op == proto.OpCloseSession {
+			why = "its session expired"
+		}
+		l.srv.refused(c, "%s", why)
 		l.close(c)
 	case entryReply, entrySync:
 		l.answerEntry(c, e)
@@ -226,12 +231,18 @@ func (l *loop) event(c *conn, zxid proto.Zxid, typ int32, path string) {
 		b = c.nc.Buffer()
 	}
 	b, at := appendEvent(b, zxid, typ, path)
-	if !slow {
+	if slow {
+		frameLength(b, at)
+		c.deferred = b
+	} else {
 		l.reply(c, b, at)
-		return
 	}
-	frameLength(b, at)
-	c.deferred = b
+	if c.nc.Unsent() < outputMax {
+		c.eventBytes = len(c.deferred)
+	}
+	if c.eventBytes += len(b) - at; c.eventBytes > eventBytesMax {
+		l.abort(c, "it is behind with more than %d bytes of watch events", eventBytesMax)
+	}
 }
 
 // appendEvent appends a notification; at is where its frame begins.
@@ -265,10 +276,7 @@ func (l *loop) sweep() {
 		if sent := c.nc.SentBytes(); c.nc.Unsent() == 0 || sent != c.sentMark {
 			c.sentMark, c.sentMarkMs = sent, now
 		} else if c.state == connLive && now-c.sentMarkMs > int64(c.timeoutMs) {
-			l.srv.refused(c, "it has not read a reply for %d ms, its session timeout", c.timeoutMs)
-			c.state = connClosing
-			l.send(request{kind: reqDetach, conn: c, session: c.session})
-			c.nc.Close()
+			l.abort(c, "it has not read a reply for %d ms, its session timeout", c.timeoutMs)
 		}
 	}
 }

@@ -24,6 +24,12 @@ const (
 	// goes on at half the mark. One reply may exceed it.
 	outputMax = 1 << 20
 
+	// Events that a connection may be behind with. Requests stop when their answers are not
+	// read, events do not: without it one watcher that never reads costs all that happens in
+	// its session timeout. Past it the connection is closed; its client connects again and
+	// says what it has seen.
+	eventBytesMax = 16 << 20
+
 	// The block that gathers a turn's request bodies starts no larger than this.
 	blockKeepMax = 64 << 10
 
@@ -35,7 +41,8 @@ const (
 	// itself, about 1 ms; a larger read runs aside with the pinned root.
 	readInlineMax = 2000
 
-	// Paths of a setWatches that are looked at in one turn: about 1 ms at a million znodes.
+	// Paths of setWatches, of all connections of a loop, that are looked at before the loop
+	// looks at its sockets again: about 1 ms at a million znodes. The rest becomes a job.
 	watchSliceMax = 1000
 
 	// A closeSession with more bytes of paths is logged without them, as older servers did:

@@ -39,6 +39,7 @@ type loop struct {
 	ready   []*conn // got a reply in this walk: what waited behind it may go on
 	stalled []*conn // over an in-flight mark
 	jobs    []*job  // setWatches that are being worked through
+	paths   int     // of setWatches that may be looked at before work runs again
 	touches []*conn // heard from since the last report
 	targets []*conn // scratch of one event
 	mark    uint64  // names the event that is being delivered
@@ -55,6 +56,7 @@ func newLoop(s *Server, nl *netloop.Loop) *loop {
 	l := &loop{srv: s, nl: nl, index: nl.Index, conns: map[*conn]struct{}{},
 		cursor: s.feedStart}
 	l.watches.lists = map[watchKey][]watcher{}
+	l.paths = watchSliceMax
 	return l
 }
 
@@ -98,6 +100,9 @@ func (l *loop) end() {
 		l.armed = false
 		l.watching.Store(int64(l.watches.entries))
 		l.advance()
+	}
+	if len(l.stalled) > 0 {
+		l.unstall() // what was answered in this turn may have made room
 	}
 	l.flush()
 	l.stats.publish(l)
@@ -409,6 +414,14 @@ func (l *loop) close(c *conn) {
 	}
 	c.state = connClosing
 	c.nc.CloseAfterFlush()
+}
+
+// abort ends a connection at once, and says why; what the kernel has not taken is lost.
+func (l *loop) abort(c *conn, format string, args ...any) {
+	l.srv.refused(c, format, args...)
+	l.send(request{kind: reqDetach, conn: c, session: c.session})
+	c.state = connClosing
+	c.nc.Close()
 }
 
 // refuse ends a connection that sent what it must not, and says why.

@@ -398,7 +398,10 @@ func (l *loop) slowDone(c *conn, frame []byte) {
 		return
 	}
 	l.begin()
-	c.nc.SetBuffer(append(append(c.nc.Buffer(), frame...), c.deferred...))
+	if b := c.nc.Buffer(); len(b) > 0 {
+		frame = append(b, frame...)
+	} // else the frame, which may be large, becomes the buffer as it is
+	c.nc.SetBuffer(append(frame, c.deferred...))
 	c.deferred = nil
 	c.stats.sent++
 	l.stats.sent++

@@ -240,8 +240,9 @@ func (l *loop) setWatches(c *conn, xid int32, op proto.Op, body []byte) bool {
 	return false
 }
 
-// work gives every job one slice; those that are not done go on in the next turn.
+// work gives the jobs one slice together; those that are not done go on in the next turn.
 func (l *loop) work() {
+	l.paths = watchSliceMax
 	jobs := l.jobs
 	l.jobs = nil
 	for _, j := range jobs {
@@ -270,11 +271,12 @@ func (l *loop) jobDone(j *job) {
 // step looks at the next slice of paths, and tells whether that was all.
 func (l *loop) step(j *job) bool {
 	lists := [...][]string{j.q.Data, j.q.Exist, j.q.Child, j.q.Persistent, j.q.PersistentRecursive}
-	for left := watchSliceMax; j.table < len(lists); j.table, j.at = j.table+1, 0 {
+	for ; j.table < len(lists); j.table, j.at = j.table+1, 0 {
 		for ; j.at < len(lists[j.table]); j.at++ {
-			if left--; left < 0 {
+			if l.paths == 0 {
 				return false
 			}
+			l.paths--
 			l.restore(j, lists[j.table][j.at])
 		}
 	}
