@@ -145,7 +145,8 @@ func (c *crashClient) handshake(addr string, q proto.ConnectRequest) (
 	}
 	body, err := c.w.read()
 	if err != nil {
-		return a, c.gone(err)
+		return a, c.gone(fmt.Errorf("it was shown zxid %v, and a server behind that turns it away: %w",
+			q.LastZxidSeen, err))
 	}
 	r := jute.Reader(body)
 	a.Fields(&r)

@@ -19,7 +19,7 @@ import (
 // there is room again, whether or not the power was cut as well.
 func TestFullDisk(t *testing.T) {
 	seed := crashSeed(t, t.Name())
-	for n := range uint64(20) {
+	for n := range uint64(8) {
 		p := newPowerHistory(seed+n, func(m *wal.MemFS) wal.FS { return m })
 		if err := p.fill(); err != nil {
 			t.Fatalf("history %d: %v\n%s", n, err, p.save())
@@ -34,7 +34,7 @@ func (p *powerHistory) fill() error {
 		p.disk.Limit(int64(p.rng.IntN(200 << 10)))
 		s, err := p.start()
 		if err == nil {
-			if err := p.load(s, &cut{}); err != nil {
+			if err := p.load(s, &cut{}, 0); err != nil {
 				return err
 			}
 			err = p.failure

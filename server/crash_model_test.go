@@ -202,13 +202,13 @@ func (t crashTree) paths() []string {
 func (t crashTree) differs(got crashTree, floor proto.Zxid) string {
 	for _, path := range t.paths() {
 		if _, ok := got[path]; !ok {
-			return fmt.Sprintf("%s is missing; it should be %+v", path, t[path])
+			return fmt.Sprintf("%s is missing; it should be %v", path, t[path])
 		}
 	}
 	for _, path := range got.paths() {
 		want, ok := t[path]
 		if !ok {
-			return fmt.Sprintf("%s should not be there: %+v", path, got[path])
+			return fmt.Sprintf("%s should not be there: %v", path, got[path])
 		}
 		have := got[path]
 		zxidsFit := true
@@ -221,15 +221,15 @@ func (t crashTree) differs(got crashTree, floor proto.Zxid) string {
 			}
 		}
 		if want != have || !zxidsFit {
-			return fmt.Sprintf("%s is %v, want %v, zxids behind %v", path, short(have),
-				short(want), floor)
+			return fmt.Sprintf("%s is %v, want %v, zxids behind %v", path, have, want, floor)
 		}
 	}
 	return ""
 }
 
-// short makes a znode readable.
-func short(n crashNode) crashNode {
-	n.data = fmt.Sprintf("%.20s… (%d bytes)", n.data, len(n.data))
-	return n
+// String keeps data short: it may be anything.
+func (n crashNode) String() string {
+	return fmt.Sprintf("%.20q… (%d bytes) perms %d version %d aversion %d creates %d children %d "+
+		"owner 0x%x czxid %v mzxid %v pzxid %v", n.data, len(n.data), n.perms, n.version, n.aversion,
+		n.creates, n.children, uint64(n.owner), n.czxid, n.mzxid, n.pzxid)
 }

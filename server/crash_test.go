@@ -128,7 +128,7 @@ func (k *killHistory) life() error {
 	}
 	early := k.rng.IntN(8) == 0 // the kill need not wait for anything
 	k.down.Store(early)
-	timer := time.AfterFunc(time.Hour, func() { k.kill(p) })
+	timer := time.AfterFunc(time.Minute, func() { k.kill(p) })
 	defer func() { timer.Stop(); k.kill(p) }()
 	if early {
 		timer.Reset(time.Duration(k.rng.IntN(40000)) * time.Microsecond)

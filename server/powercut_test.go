@@ -7,8 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"sort"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -142,7 +140,10 @@ func (p *powerHistory) run(tally *cutTally) error {
 
 // life starts a server, checks it, and puts load on it until the power is cut.
 func (p *powerHistory) life(tally *cutTally) error {
-	cut := p.arm()
+	cut, steps := p.arm(), 0
+	if p.rng.IntN(6) == 0 { // this one is to be cut, if it lives so long, while it stops
+		steps = 1 + p.rng.IntN(8)
+	}
 	p.down.Store(false)
 	s, err := p.start()
 	if err != nil {
@@ -150,7 +151,7 @@ func (p *powerHistory) life(tally *cutTally) error {
 			return fmt.Errorf("the server does not start after the cut: %w", err)
 		}
 		cut.booting = true
-	} else if err := p.load(s, cut); err != nil {
+	} else if err := p.load(s, cut, steps); err != nil {
 		return err
 	}
 	tally.add(cut)
@@ -159,11 +160,11 @@ func (p *powerHistory) life(tally *cutTally) error {
 	return nil
 }
 
-// load checks a server, then lets the clients run until the cut. A server that failed is
-// stopped, as its main function would; what its clients are told until then counts.
-func (p *powerHistory) load(s *Server, cut *cut) error {
-	addr, stopped := s.Addrs()[0].String(), make(chan struct{})
-	giveUp := make(chan struct{})
+// load checks a server, then lets the clients run until the cut, or for some steps. A server
+// that failed is stopped, as its main function would; what its clients are told until then
+// counts.
+func (p *powerHistory) load(s *Server, c *cut, steps int) error {
+	addr, giveUp, stopped := s.Addrs()[0].String(), make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
 		select {
@@ -174,11 +175,15 @@ func (p *powerHistory) load(s *Server, cut *cut) error {
 		_ = s.Stop() // after a cut it says so
 	}()
 	err := p.verify(addr)
-	cut.checking = err == errGone
+	c.checking = err == errGone
 	if err == nil {
-		err = p.runClients(addr, 0)
+		err = p.runClients(addr, steps)
 	}
-	if err = ignoreGone(err); err != nil {
+	if err = ignoreGone(err); err != nil || steps > 0 {
+		if !p.down.Load() {
+			c.stopping = true
+			p.cutAt(c, 1+p.rng.IntN(4), "")
+		}
 		close(giveUp)
 	}
 	<-stopped
@@ -235,24 +240,32 @@ func (p *powerHistory) start() (*Server, error) {
 
 // A cut is where the power goes.
 type cut struct {
-	op                wal.Op
-	booting, checking bool // the server had not started; its content was not checked
+	op                          wal.Op // that was prevented; its Kind is "" before
+	booting, checking, stopping bool   // the server had not started, was not checked yet, ended
 }
 
 // arm chooses the change at which the power is cut: the n-th, or the next one of a rare kind.
 func (p *powerHistory) arm() *cut {
 	c := &cut{}
-	first, kind := p.disk.Ops(), ""
-	n := 1 + p.rng.IntN(150)
 	switch p.rng.IntN(8) {
 	case 0, 1: // while it boots, or soon after
-		n = 1 + p.rng.IntN(20)
+		p.cutAt(c, 1+p.rng.IntN(20), "")
 	case 2, 3:
 		kinds := []string{"create", "rename", "remove", "syncdir", "truncate", "preallocate"}
-		kind = kinds[p.rng.IntN(len(kinds))]
+		p.cutAt(c, 1+p.rng.IntN(150), kinds[p.rng.IntN(len(kinds))])
+	default:
+		p.cutAt(c, 1+p.rng.IntN(150), "")
 	}
+	return c
+}
+
+// cutAt makes the n-th change from now on fail, or the next one after it that is of a kind,
+// and all that follow.
+func (p *powerHistory) cutAt(c *cut, n int, kind string) {
+	first := p.disk.Ops()
 	p.disk.Inject(func(op wal.Op) error {
-		if c.op.Kind == "" && (op.N-first >= 300 || op.N-first >= n && (kind == "" || op.Kind == kind)) {
+		at := op.N - first
+		if c.op.Kind == "" && (at >= n+150 || at >= n && (kind == "" || op.Kind == kind)) {
 			p.down.Store(true)
 			c.op = op
 		}
@@ -261,7 +274,6 @@ func (p *powerHistory) arm() *cut {
 		}
 		return fmt.Errorf("%w at %s %s", wal.ErrPowerCut, op.Kind, op.Name)
 	})
-	return c
 }
 
 // save writes the disk's files and the servers' log where a person can look at them.
@@ -293,93 +305,4 @@ func copyOut(from wal.FS, name, to string) error {
 		return err
 	}
 	return os.WriteFile(to, b, 0o644)
-}
-
-// A crashLog keeps what servers log.
-type crashLog struct {
-	mu sync.Mutex
-	b  strings.Builder
-}
-
-func (l *crashLog) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(b)
-}
-
-func (l *crashLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (l *crashLog) reset() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.b.Reset()
-}
-
-// A cutTally counts cuts by the change that they prevented.
-type cutTally struct {
-	mu         sync.Mutex
-	want, done int
-	kinds      map[string]int
-}
-
-func newCutTally(want int) *cutTally { return &cutTally{want: want, kinds: map[string]int{}} }
-
-func (t *cutTally) wants() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.done < t.want
-}
-
-func (t *cutTally) add(c *cut) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.done++
-	file, _, _ := strings.Cut(filepath.Base(c.op.Name), ".")
-	t.kinds[c.op.Kind+" "+file]++
-	switch {
-	case c.booting:
-		t.kinds["while booting"]++
-	case c.checking:
-		t.kinds["before all was checked"]++
-	}
-}
-
-func (t *cutTally) String() string {
-	var lines []string
-	for kind, n := range t.kinds {
-		lines = append(lines, fmt.Sprintf("  %-28s %d", kind, n))
-	}
-	sort.Strings(lines)
-	return strings.Join(lines, "\n")
-}
-
-// crashCount is how many crashes a test does: few, unless the variable says otherwise.
-func crashCount(t *testing.T, variable string, few int) int {
-	text := os.Getenv(variable)
-	if text == "" {
-		return few
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("%s: %v", variable, err)
-	}
-	return n
-}
-
-// crashSeed is the seed of a crash test: MEERKAT_CRASH_SEED, or a new one.
-func crashSeed(t *testing.T, test string) uint64 {
-	seed := rand.Uint64N(1 << 48)
-	if text := os.Getenv("MEERKAT_CRASH_SEED"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seed = n
-	}
-	t.Logf("%s: seed %d", test, seed)
-	return seed
 }
