@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/binary"
+	"runtime"
 	"strings"
 
 	"github.com/meerkat-zk/meerkat/jute"
@@ -176,6 +177,9 @@ func (rd *reader) children(w *jute.Coder, n *tree.Node) {
 	w.Int(&count)
 	rd.root.Children(n.Path(), func(name string, _ *tree.Node) bool {
 		w.String(&name)
+		if count--; count%slowYieldEvery == 0 && rd.loop == nil {
+			runtime.Gosched()
+		}
 		return true
 	})
 }
@@ -382,6 +386,8 @@ func (l *loop) slow(c *conn, xid int32, op proto.Op, body []byte) {
 	l.srv.aside.Add(1)
 	go func() { // owns nothing but the pinned root; ends with its read
 		defer l.srv.aside.Done()
+		l.srv.slowSlots <- struct{}{}
+		defer func() { <-l.srv.slowSlots }()
 		b, at := beginReply(nil, xid, rd.root.Zxid(), proto.OK)
 		b, code := rd.read(b, op, body)
 		if code != proto.OK {

@@ -68,6 +68,7 @@ type Server struct {
 
 	coreStop, coreDone chan struct{}  // closed by Stop; by the core's goroutine
 	stopping, stopped  chan struct{}  // closed when Stop begins; when it has ended
+	slowSlots          chan struct{}  // room for slowReadsMax: a slow read puts, and takes
 	stopOnce           sync.Once      // guards the closing of stopping
 	aside              sync.WaitGroup // slow reads, words, the ticker, the snapshotter
 	failOnce           sync.Once
@@ -83,7 +84,7 @@ func Start(o Options) (*Server, error) {
 		inbox: newInbox(), outstandingMax: int64(o.Config.GlobalOutstandingLimit),
 		coreStop: make(chan struct{}), coreDone: make(chan struct{}),
 		stopping: make(chan struct{}), stopped: make(chan struct{}), failed: make(chan error, 1),
-		broken: make(chan struct{}),
+		broken: make(chan struct{}), slowSlots: make(chan struct{}, slowReadsMax()),
 	}
 	if err := s.configure(o); err != nil {
 		return nil, err
@@ -286,7 +287,7 @@ func (s *Server) listen(o Options) (err error) {
 func (s *Server) Addrs() []net.Addr { return s.net.Addrs() }
 
 // Failed yields what ended the server when it could not go on: a failed write or fsync. What
-// was acknowledged is on disk.
+// was acknowledged is on disk. Its connections stay open, unanswered, until Stop.
 func (s *Server) Failed() <-chan error { return s.failed }
 
 // fatal reports an error after which no write may be acknowledged any more.

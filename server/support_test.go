@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -128,7 +129,13 @@ type bystander struct {
 
 func newBystander(t testing.TB, s *Server) *bystander {
 	t.Helper()
-	b := &bystander{t: t, w: connectTo(t, s), stop: make(chan struct{}), done: make(chan struct{})}
+	return standBy(t, connectTo(t, s))
+}
+
+// standBy makes a bystander of a connection.
+func standBy(t testing.TB, w *wire) *bystander {
+	t.Helper()
+	b := &bystander{t: t, w: w, stop: make(chan struct{}), done: make(chan struct{})}
 	b.path = fmt.Sprintf("/bystander-%x", uint64(b.w.session.SessionID))
 	b.w.must(proto.OpCreate, create(b.path, "0", proto.FlagEphemeral))
 	go b.run()
@@ -271,6 +278,38 @@ func (w *wire) raw(op proto.Op, body []byte) int32 {
 
 // addr is the client's end as the server's log names it.
 func (w *wire) addr() string { return "client=" + w.conn.LocalAddr().String() }
+
+// neighbours serves a directory and returns what opens connections that share a loop. In a full
+// run the server is a process of its own, for the tests' collector and goroutines would be in
+// its way: what is measured there counts.
+func neighbours(t *testing.T, dir string) (open func() *wire) {
+	t.Helper()
+	if !full {
+		s, _ := oneLoop(t, func(o *Options) { o.Config.DataDir, o.Config.DataLogDir = dir, dir })
+		return func() *wire { return connectTo(t, s) }
+	}
+	_, addr := runProgram(t, buildMeerkat(t), dir, "", newJournal())
+	q := proto.ConnectRequest{TimeOut: 10000, Passwd: make([]byte, 16)}
+	return func() *wire {
+		w := dialAddr(t, addr)
+		w.connect(q)
+		for range runtime.NumCPU() - 1 { // the other loops get one each
+			dialAddr(t, addr).connect(q)
+		}
+		return w
+	}
+}
+
+// alone logs what a bystander sees without any load, to compare.
+func alone(t *testing.T, open func() *wire) {
+	if !full {
+		return
+	}
+	by := standBy(t, open())
+	<-time.After(500 * time.Millisecond)
+	p99, worst := by.end()
+	t.Logf("without load: %d reads, p99 %v, worst %v", len(by.reads), p99, worst)
+}
 
 // dialAddr opens a connection to a server of another process.
 func dialAddr(t testing.TB, addr string) *wire {

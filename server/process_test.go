@@ -1,0 +1,175 @@
+package server
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/meerkat-zk/meerkat/proto"
+)
+
+// What only a process of its own can be put through.
+
+// runProgram starts the real program on a directory, with more keys of zoo.cfg, and returns it
+// with its address once it serves.
+func runProgram(t *testing.T, binary, dir, keys string, j *journal) (*program, string) {
+	t.Helper()
+	p, err := startProgram(binary, writeConfig(t, dir, keys), j)
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, ok := <-p.ready
+	if !ok {
+		t.Fatalf("the server ended (%v):\n%s", <-p.ended, j.text())
+	}
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Signal(syscall.SIGCONT)
+		_ = p.cmd.Process.Kill()
+		<-p.ended
+	})
+	return p, addr
+}
+
+func writeConfig(t *testing.T, dir, keys string) string {
+	t.Helper()
+	config := filepath.Join(t.TempDir(), "zoo.cfg")
+	text := "dataDir=" + dir + "\nclientPort=0\nclientPortAddress=127.0.0.1\nmaxClientCnxns=0\n" +
+		"admin.enableServer=false\n" + keys
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return config
+}
+
+// A server that was stopped for longer than a session timeout takes the silence for its own:
+// no session is lost, with a connection or without, however often; after that sessions expire
+// as ever.
+func TestStoppedServerLosesNoSession(t *testing.T) {
+	j := newJournal()
+	p, addr := runProgram(t, buildMeerkat(t), t.TempDir(),
+		"tickTime=200\nminSessionTimeout=600\nmaxSessionTimeout=20000\n", j)
+	const timeout = 600 * time.Millisecond
+	open := func(q proto.ConnectRequest) *wire {
+		t.Helper()
+		w := dialAddr(t, addr)
+		w.connect(q)
+		if w.session.TimeOut <= 0 {
+			t.Fatal("the session is lost")
+		}
+		return w
+	}
+	fresh := proto.ConnectRequest{TimeOut: int32(timeout.Milliseconds()), Passwd: make([]byte, 16)}
+	again := func(w *wire) proto.ConnectRequest {
+		return proto.ConnectRequest{TimeOut: fresh.TimeOut, SessionID: w.session.SessionID,
+			Passwd: w.session.Passwd}
+	}
+	const clients = 20
+	all := make([]*wire, clients)
+	for i := range all {
+		all[i] = open(fresh)
+		all[i].must(proto.OpCreate, create(fmt.Sprintf("/e%d", i), "", proto.FlagEphemeral))
+	}
+	beat := func(d time.Duration) {
+		end := time.Now().Add(d)
+		for time.Now().Before(end) {
+			for _, w := range all {
+				w.must(proto.OpExists, get("/", false))
+			}
+			<-time.After(timeout / 10)
+		}
+	}
+	for range 3 {
+		beat(timeout)
+		for i, w := range all { // every fourth has no connection meanwhile
+			if i%4 == 0 {
+				_ = w.conn.Close()
+			}
+		}
+		if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		for i, w := range all { // some go on sending, some wait
+			if i%4 == 1 {
+				w.sendXid(proto.XidPing, proto.OpPing)
+				w.flush()
+			}
+		}
+		<-time.After(timeout * 3 / 2)
+		if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil {
+			t.Fatal(err)
+		}
+		for i, w := range all {
+			switch i % 4 {
+			case 0:
+				all[i] = open(again(w))
+			case 1:
+				w.expect(proto.XidPing)
+			}
+			all[i].must(proto.OpExists, get(fmt.Sprintf("/e%d", i), false))
+		}
+	}
+	beat(timeout)
+	watcher := open(proto.ConnectRequest{TimeOut: 20000, Passwd: make([]byte, 16)})
+	watcher.must(proto.OpExists, get("/e0", true))
+	all[0].must(proto.OpExists, get("/", false))
+	last := time.Now()
+	watcher.recv()
+	if took := time.Since(last); took < timeout || took > timeout+400*time.Millisecond+slack() {
+		t.Errorf("expired after %v, want about %v", took, timeout)
+	}
+	if j.has("panic") {
+		t.Error(j.text())
+	}
+}
+
+// A directory that may not be written ends the program with exit code 3 and a line that names
+// it. As root there is no such directory, so the program runs as nobody.
+func TestUnwritableDataDirectory(t *testing.T) {
+	top, binary := t.TempDir(), buildMeerkat(t)
+	letOthersIn(t, top)
+	letOthersIn(t, filepath.Dir(binary))
+	data := filepath.Join(top, "data")
+	kept := filepath.Join(top, "kept") // made, then closed to writes
+	for _, dir := range []string{data, filepath.Join(kept, "version-2")} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range []string{data, filepath.Join(kept, "version-2"), kept} {
+		if err := os.Chmod(dir, 0o555); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = os.Chmod(dir, 0o755) })
+	}
+	for _, dir := range []string{data, kept} {
+		config := writeConfig(t, dir, "")
+		letOthersIn(t, filepath.Dir(config))
+		cmd := exec.Command(binary, "server", config)
+		cmd.Dir = "/"
+		if os.Geteuid() == 0 {
+			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		}
+		out, err := cmd.CombinedOutput()
+		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+		last := lines[len(lines)-1]
+		if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 3 ||
+			!strings.Contains(last, dir) || !strings.Contains(last, "permission denied") {
+			t.Errorf("%s: %v\n%s", dir, err, out)
+		}
+	}
+}
+
+// letOthersIn opens a temporary directory, and those above it, to every user.
+func letOthersIn(t *testing.T, dir string) {
+	t.Helper()
+	for ; strings.HasPrefix(dir, os.TempDir()+"/"); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
