@@ -1,0 +1,99 @@
+#!/bin/sh
+# Runs every compatibility suite against a server: `make compat`.
+#
+# TARGET=java runs them against Debian's Java ZooKeeper instead, which proves the suites.
+# SUITES="wire gozk kazoo" picks some. What is missing on the machine is installed by apt-get.
+# Servers listen on loopback, on free ports, in temporary directories, and end with the suite.
+#
+# Prints a line for each test, one for each suite, and at last "N passed, N failed".
+set -u
+cd "$(dirname "$0")/../.." || exit 2
+
+TARGET=${TARGET:-meerkat}
+SUITES=${SUITES:-wire gozk kazoo}
+export TARGET
+python=/usr/bin/python3 # Debian's own: python3-kazoo is installed for it alone
+
+install() { # package names
+	echo "installing $*"
+	if [ "$(id -u)" -eq 0 ]; then sudo=; else sudo=sudo; fi
+	$sudo apt-get update -qq >/dev/null && $sudo env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+missing=
+case $SUITES in *kazoo*)
+	$python -c 'import kazoo' 2>/dev/null || missing="$missing python3-kazoo" ;;
+esac
+if [ "$TARGET" = java ]; then
+	command -v java >/dev/null || missing="$missing default-jre-headless"
+	[ -e /usr/share/java/zookeeper.jar ] || missing="$missing zookeeper libzookeeper-java"
+	[ -e /usr/share/java/slf4j-simple.jar ] || missing="$missing libslf4j-java"
+fi
+if [ -n "$missing" ]; then
+	# shellcheck disable=SC2086 # a list of names
+	install $missing || exit 2
+fi
+
+if [ "$TARGET" != java ]; then
+	if [ -z "${MEERKAT_BIN:-}" ]; then
+		CGO_ENABLED=0 go build -o bin/meerkat ./cmd/meerkat || exit 2
+		MEERKAT_BIN=$PWD/bin/meerkat
+	fi
+	export MEERKAT_BIN
+fi
+
+out=$(mktemp) || exit 2
+trap 'rm -f "$out"' EXIT
+passed=0 failed=0
+
+count() { # suite, exit status: adds up the lines "ok …" and "FAIL …" of $out
+	ok=$(grep -c '^ok ' "$out") fail=$(grep -c '^FAIL ' "$out")
+	# A suite that ends badly without naming a test has failed, too.
+	if [ "$2" -ne 0 ] && [ "$fail" -eq 0 ]; then fail=1; fi
+	if [ "$((ok + fail))" -eq 0 ]; then fail=1; fi
+	passed=$((passed + ok)) failed=$((failed + fail))
+	echo "== $1 against $TARGET: $ok passed, $fail failed"
+}
+
+go_suite() { # name: prints a line for each test that has no subtests, and why any failed
+	go test -v -count=1 -timeout 20m "./tools/compat/$1" >"$out.raw" 2>&1
+	status=$?
+	awk -v suite="$1" '
+		/^ *--- (PASS|FAIL): / {
+			name = $3; word = $2 == "PASS:" ? "ok  " : "FAIL"
+			lines[++n] = word " " suite " " name " " $4 " " $5
+			names[n] = name; next
+		}
+		END {
+			for (i = 1; i <= n; i++) {
+				parent = 0
+				for (j = 1; j <= n; j++) if (index(names[j], names[i] "/") == 1) parent = 1
+				if (!parent) { sub(/ +$/, "", lines[i]); print lines[i] }
+			}
+		}' "$out.raw" >"$out"
+	if [ "$status" -ne 0 ]; then cat "$out.raw"; fi
+	cat "$out"
+	rm -f "$out.raw"
+	count "$1" "$status"
+}
+
+for suite in $SUITES; do
+	case $suite in
+	wire | gozk) go_suite "$suite" ;;
+	kazoo)
+		$python tools/compat/kazoo_suite.py >"$out.raw" 2>&1
+		status=$?
+		cat "$out.raw"
+		mv "$out.raw" "$out"
+		count kazoo "$status"
+		;;
+	*)
+		echo "no suite $suite" >&2
+		exit 2
+		;;
+	esac
+done
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
