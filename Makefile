@@ -66,7 +66,7 @@ check: lint test ## before every commit: lint and test
 .PHONY: crash
 crash: ## KILLS=200 times kill -9 under load, CUTS=2000 power cuts
 	MEERKAT_KILLS=$(KILLS) MEERKAT_CUTS=$(CUTS) $(GO) test -count=1 -v -timeout 60m \
-		-run 'Crash|Kill|PowerCut' ./server ./wal
+		-run 'Crash|Kill|PowerCut|FullDisk|FullTmpfs' ./server ./wal
 
 .PHONY: large
 large: ## the tests of large loads, with their full numbers

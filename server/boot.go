@@ -51,7 +51,11 @@ func (s *Server) recover() (recovered, error) {
 	if err != nil {
 		return r, err
 	}
-	s.logger.Info("data loaded", "snapshot", r.snapshot, "log_records", r.replayed,
+	snapshot := "none"
+	if r.snapshot >= 0 {
+		snapshot = r.snapshot.String()
+	}
+	s.logger.Info("data loaded", "snapshot", snapshot, "log_records", r.replayed,
 		"zxid", r.head.Zxid(), "znodes", r.head.NodeCount(), "digest_mismatches", r.mismatches,
 		"took", time.Since(began))
 	return r, nil

@@ -183,7 +183,8 @@ func wordConf(s *Server, w *bytes.Buffer, _ *tree.Root) {
 		"minSessionTimeout=%d\nmaxSessionTimeout=%d\nclientPortListenBacklog=%d\nserverId=0\n",
 		port, s.files.SnapDir, dirSize(s.files.SnapDir), s.files.LogDir, dirSize(s.files.LogDir),
 		s.cfg.TickTime.Milliseconds(), s.cfg.MaxClientCnxns,
-		s.cfg.MinSessionTimeout.Milliseconds(), s.cfg.MaxSessionTimeout.Milliseconds(), s.cfg.ClientPortListenBacklog)
+		s.cfg.MinSessionTimeout.Milliseconds(), s.cfg.MaxSessionTimeout.Milliseconds(),
+		s.cfg.ClientPortListenBacklog)
 }
 
 func wordEnvi(s *Server, w *bytes.Buffer, _ *tree.Root) {

@@ -101,6 +101,7 @@ func serve(ctx context.Context, cfg *zoocfg.Config, logger *slog.Logger) error {
 		logger.Info("stopping")
 		return s.Stop()
 	case err := <-s.Failed():
-		return err
+		return fmt.Errorf("%w: every acknowledged write is on disk; "+
+			"make room or mend the disk, then start again", err)
 	}
 }
