@@ -78,28 +78,42 @@ func (p *play) connect(name string, a *args) error {
 	if err != nil {
 		return err
 	}
-	if _, err := socket.Write(frame(encode(request))); err != nil {
+	early, err := split(a.values["early"])
+	if err != nil {
+		return err
+	}
+	behind, waiting, err := c.requests(early)
+	if err != nil {
+		return err
+	}
+	if _, err := socket.Write(append(frame(encode(request)), behind...)); err != nil {
 		return err
 	}
 	payload, err := c.read()
 	if err != nil {
 		return c.printClosed(err)
 	}
+	c.printConnected(payload)
+	return c.await(waiting)
+}
+
+// printConnected prints the answer to a ConnectRequest.
+func (c *conn) printConnected(payload []byte) {
+	p := c.play
 	var r proto.ConnectResponse
 	in := jute.Reader(payload)
 	r.Fields(&in)
 	if in.Err() != nil || !bytes.Equal(encode(&r), payload) {
-		p.printf("%s connected raw=%x", name, payload)
-		return nil
+		p.printf("%s connected raw=%x", c.name, payload)
+		return
 	}
 	if _, known := p.names[r.SessionID]; !known && r.SessionID != 0 {
-		p.names[r.SessionID] = name
+		p.names[r.SessionID] = c.name
 	}
 	c.id, c.passwd = r.SessionID, r.Passwd
-	p.printf("%s connected version=%d timeout=%d session=%s passwd=%s%s", name,
+	p.printf("%s connected version=%d timeout=%d session=%s passwd=%s%s", c.name,
 		r.ProtocolVersion, r.TimeOut, p.session(r.SessionID), passwordName(&r),
 		showReadOnly(&r))
-	return nil
 }
 
 func showReadOnly(r *proto.ConnectResponse) string {
@@ -163,12 +177,20 @@ func (c *conn) writeHex(text string) error {
 }
 
 // burst writes the requests, parted by ";", at once and prints all frames until the last of
-// their answers. A multi takes the whole line.
+// their answers.
 func (c *conn) burst(words []string) error {
-	var (
-		out     []byte
-		waiting []sent
-	)
+	out, waiting, err := c.requests(words)
+	if err != nil {
+		return err
+	}
+	if _, err := c.c.Write(out); err != nil {
+		return err
+	}
+	return c.await(waiting)
+}
+
+// requests builds the frames of requests that are parted by ";". A multi takes all the words.
+func (c *conn) requests(words []string) (out []byte, waiting []sent, err error) {
 	for len(words) > 0 {
 		end := slices.Index(words, ";")
 		if end < 0 || words[0] == "multi" || words[0] == "multiRead" {
@@ -176,14 +198,16 @@ func (c *conn) burst(words []string) error {
 		}
 		payload, s, err := c.request(words[:end])
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		out, waiting = append(out, frame(payload)...), append(waiting, s)
 		words = words[min(end+1, len(words)):]
 	}
-	if _, err := c.c.Write(out); err != nil {
-		return err
-	}
+	return out, waiting, nil
+}
+
+// await prints frames until all requests are answered.
+func (c *conn) await(waiting []sent) error {
 	for len(waiting) > 0 {
 		payload, err := c.read()
 		if err != nil {

@@ -36,6 +36,12 @@ var differences = []*difference{
 		why:     existsReads,
 	},
 	{
+		script:  "early",
+		meerkat: regexp.MustCompile(`^b exists (zxid=\w+) NOAUTH$`),
+		java:    `b exists $1 c=.* v=.*`,
+		why:     existsReads,
+	},
+	{
 		script:  "create",
 		meerkat: regexp.MustCompile(`^a exists (zxid=\w+) NOAUTH$`),
 		java:    `a exists $1 c=.* v=.*`,

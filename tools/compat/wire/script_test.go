@@ -14,7 +14,9 @@ import (
 //
 // A step is a line: the connection's name, a verb, its arguments.
 //
+//	restart kill|stop          the server ends so and starts again, its connections with it
 //	a connect [timeout=ms] [session=b] [passwd=b|zero|short|null] [zxid=n] [legacy] [readonly]
+//	  [early="OP … ; OP …"]    sent in one write with the ConnectRequest
 //	a OP PATH [key=value …]    an op of the table in ops_test.go; the answer is awaited
 //	a burst OP … ; OP …        several requests in one write, then their answers
 //	a multi OP … ; OP …        one multi (or multiRead) of these parts
@@ -75,6 +77,8 @@ func (p *play) step(words []string) error {
 	case "later":
 		p.later()
 		return nil
+	case "restart":
+		return p.restart(words[1])
 	case "word":
 		text, err := p.server.Word(words[1])
 		p.printf("%s", strings.TrimRight(text, "\n"))
@@ -114,6 +118,21 @@ func (p *play) step(words []string) error {
 	default:
 		return c.burst(words[1:])
 	}
+}
+
+// restart ends the server and starts it again.
+func (p *play) restart(how string) error {
+	switch how {
+	case "kill":
+		p.server.Kill()
+	case "stop":
+		p.server.Stop()
+	default:
+		return fmt.Errorf("a server ends by kill or stop")
+	}
+	p.server.Restart()
+	p.later()
+	return nil
 }
 
 // later waits until the wall clock shows another millisecond than any transaction so far.
