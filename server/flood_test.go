@@ -478,23 +478,15 @@ func TestConnectionsThatComeAndGo(t *testing.T) {
 		}
 	}
 	w := connectTo(t, s)
-	beat := time.NewTicker(testTick)
-	defer beat.Stop()
-	for tries := 0; ; tries++ {
+	sessions := make(chan int, 1) // the core sends once per question
+	eventually(t, "connections, sessions and requests are gone", func() bool {
 		w.must(proto.OpExists, get("/", false))
-		sessions := make(chan int, 1) // the core sends once
 		s.inbox.put(func(b *inbox) {
 			b.calls = append(b.calls, func(c *core) { sessions <- len(c.sessions.byID) })
 		})
-		live, left := s.live.Load(), <-sessions
-		if live == 2 && left == 2 && s.inFlight.Load() == 0 {
-			break
-		}
-		if tries == 300 {
-			t.Fatalf("%d connections, %d sessions, %d requests are left", live, left, s.inFlight.Load())
-		}
-		<-beat.C
-	}
+		left := <-sessions
+		return left == 2 && s.live.Load() == 2 && s.inFlight.Load() == 0
+	})
 	t.Logf("seed %d: %d connections, %d at once; the heap rose by %.1f MiB", seed, connections,
 		atOnce, heapMB()-before)
 	by.well(50 * time.Millisecond)

@@ -187,14 +187,14 @@ func (b *bystander) end() (p99, worst time.Duration) {
 }
 
 // well ends the bystander and fails if it was kept waiting longer than bound at the 99th
-// percentile. The bound is for a quiet machine: a full run allows three times as much, others
-// nine times. What was measured is logged.
+// percentile. The bound is for a quiet machine: a full run allows three times as much; others
+// only notice when a client is hardly served at all. What was measured is logged.
 func (b *bystander) well(bound time.Duration) {
 	b.t.Helper()
 	p99, worst := b.end()
 	b.t.Logf("bystander: %d reads, p99 %v, worst %v", len(b.reads), p99, worst)
 	if bound *= 3; !full || raceEnabled {
-		bound *= 3
+		bound = max(bound, 500*time.Millisecond)
 	}
 	if p99 > bound {
 		b.t.Errorf("the bystander's reads took %v at p99, more than %v", p99, bound)
@@ -298,6 +298,20 @@ func neighbours(t *testing.T, dir string) (open func() *wire) {
 		}
 		return w
 	}
+}
+
+// eventually asks until it is so.
+func eventually(t testing.TB, what string, so func() bool) {
+	t.Helper()
+	beat := time.NewTicker(10 * time.Millisecond)
+	defer beat.Stop()
+	for range 3000 {
+		if so() {
+			return
+		}
+		<-beat.C
+	}
+	t.Fatalf("it never came about that %s", what)
 }
 
 // alone logs what a bystander sees without any load, to compare.
