@@ -460,6 +460,31 @@ func TestWrongDigest(t *testing.T) {
 	by.well(50 * time.Millisecond)
 }
 
+// A client that looks for another ensemble is closed without a reply, so that it tries its next
+// server (EnsembleAuthenticationProvider).
+func TestWrongEnsemble(t *testing.T) {
+	s, j := oneLoop(t, func(o *Options) {
+		o.Config.AuthProviders = map[string]string{
+			"1": "org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider"}
+		o.Config.EnsembleAuthNames = []string{"ours", "theirs"}
+	})
+	by := newBystander(t, s)
+	w := connectTo(t, s)
+	if p := w.auth("ensemble", "ours"); p.Err != proto.OK {
+		t.Errorf("our name: %v", p.Err)
+	}
+	w.must(proto.OpExists, get("/", false))
+	w = connectTo(t, s)
+	q := proto.AuthPacket{Scheme: "ensemble", Auth: []byte("another")}
+	w.sendXid(proto.XidAuth, proto.OpAuth, q.Fields)
+	w.flush()
+	if b, err := w.read(); err != io.EOF {
+		t.Errorf("answered with %x, %v", b, err)
+	}
+	j.await(t, w.addr(), "another ensemble")
+	by.well(50 * time.Millisecond)
+}
+
 // auth sends an auth packet and returns its reply.
 func (w *wire) auth(scheme, data string) reply {
 	w.t.Helper()

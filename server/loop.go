@@ -350,6 +350,11 @@ func (l *loop) authenticate(c *conn, xid int32, body []byte) {
 			c.ids = auth.Join(c.ids, ids)
 		}
 	}
+	if code == proto.ErrBadArguments { // no reply, so that the client tries its next server
+		l.srv.refused(c, "it looks for another ensemble, %q", q.Auth)
+		l.close(c)
+		return
+	}
 	b, at := beginReply(c.nc.Buffer(), xid, 0, code)
 	l.reply(c, b, at)
 	if code != proto.OK {
