@@ -33,8 +33,9 @@ const (
 	// says what it has seen.
 	eventBytesMax = 16 << 20
 
-	// The block that gathers a turn's request bodies starts no larger than this.
-	blockKeepMax = 64 << 10
+	// A block of request bodies: large enough that its making is nothing per request, small
+	// enough that one late request keeps little. A larger body has a block of its own.
+	blockBytes = 32 << 10
 
 	// Requests decoded in one turn for one connection, so that neighbours on the same loop
 	// wait for at most some hundred microseconds.

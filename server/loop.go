@@ -45,7 +45,7 @@ type loop struct {
 	mark    uint64  // names the event that is being delivered
 
 	out    []request // for the core, this turn
-	block  []byte    // the bodies of out
+	block  []byte    // bodies of requests; what is written there never changes
 	nowNs  int64     // clock of this turn
 	armed  bool      // a watch was set in this turn: walk once more
 	inTurn int       // nesting, so that the outermost ends the turn
@@ -245,10 +245,13 @@ func (l *loop) wait(c *conn, kind pendingKind, h proto.RequestHeader, body []byt
 		body: append([]byte(nil), body...), sinceNs: l.nowNs})
 }
 
-// send adds a request for the core. Its body is copied into the turn's block: the frame's
-// bytes die with the turn.
+// send adds a request for the core. Its body is copied into the loop's block: the frame's bytes
+// die with the turn. A full block is left to the requests that are in it.
 func (l *loop) send(r request) {
 	r.loop = int32(l.index)
+	if cap(l.block)-len(l.block) < len(r.body) {
+		l.block = make([]byte, 0, max(len(r.body), blockBytes))
+	}
 	at := len(l.block)
 	l.block = append(l.block, r.body...)
 	r.body = l.block[at:len(l.block):len(l.block)]
@@ -263,7 +266,6 @@ func (l *loop) flush() {
 	l.srv.inbox.push(l.out)
 	clear(l.out)
 	l.out = l.out[:0]
-	l.block = make([]byte, 0, min(max(cap(l.block), 512), blockKeepMax))
 }
 
 // drain goes on with a connection whose head was answered: reads are answered until a write
