@@ -22,7 +22,9 @@ var readOps = []struct {
 }{
 	{"getData", proto.OpGetData, func(i int) func(*jute.Coder) { return get(benchPath(i), false) }},
 	{"exists", proto.OpExists, func(i int) func(*jute.Coder) { return get(benchPath(i), false) }},
-	{"exists, absent", proto.OpExists, func(int) func(*jute.Coder) { return get("/none/here", false) }},
+	{"exists, absent", proto.OpExists, func(int) func(*jute.Coder) {
+		return get("/none/here", false)
+	}},
 	{"getData, watched", proto.OpGetData, func(i int) func(*jute.Coder) {
 		return get(benchPath(i), true)
 	}},

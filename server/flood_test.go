@@ -401,8 +401,9 @@ func TestCloseSessionWithManyEphemerals(t *testing.T) {
 	}
 	owner.closed()
 	t.Logf("closing a session with %d ephemerals took %v", nodes, time.Since(began))
-	if p := watcher.call(proto.OpGetAllChildrenNumber, only("/e")); binary.BigEndian.Uint32(p.body) != 0 {
-		t.Errorf("%d are left", binary.BigEndian.Uint32(p.body))
+	p := watcher.must(proto.OpGetAllChildrenNumber, only("/e"))
+	if left := binary.BigEndian.Uint32(p.body); left != 0 {
+		t.Errorf("%d are left", left)
 	}
 	by.well(50 * time.Millisecond)
 }
