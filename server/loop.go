@@ -44,12 +44,11 @@ type loop struct {
 	targets []*conn // scratch of one event
 	mark    uint64  // names the event that is being delivered
 
-	out    []request // for the core, this turn
-	block  []byte    // bodies of requests; what is written there never changes
-	nowNs  int64     // clock of this turn
-	armed  bool      // a watch was set in this turn: walk once more
-	inTurn int       // nesting, so that the outermost ends the turn
-	stats  loopStats
+	out   []request // for the core, this turn
+	block []byte    // bodies of requests; what is written there never changes
+	nowNs int64     // clock of this turn
+	armed bool      // a watch was set in this turn: walk once more
+	stats loopStats
 }
 
 func newLoop(s *Server, nl *netloop.Loop) *loop {

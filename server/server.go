@@ -138,8 +138,8 @@ func (s *Server) configure(o Options) (err error) {
 	s.providers, err = auth.New(auth.Config{
 		DigestEnabled: c.DigestAuth, DigestAlg: c.DigestAlg, SuperDigest: c.SuperDigest,
 		EnsembleNames: c.EnsembleAuthNames,
-		Ensemble:      hasProvider(c, "EnsembleAuthenticationProvider"),
-		SASL:          hasProvider(c, "SASLAuthenticationProvider"),
+		Ensemble:      c.HasAuthProvider("EnsembleAuthenticationProvider"),
+		SASL:          c.HasAuthProvider("SASLAuthenticationProvider"),
 	})
 	return err
 }
@@ -164,7 +164,7 @@ func (s *Server) sayUnserved() error {
 		{c.ThrottledOpWait > 0, "throttled_op_wait_time"},
 		{c.LargeRequestThreshold > 0, "largeRequestThreshold"},
 		{c.FlushDelay > 0, "flushDelay"},
-		{hasProvider(c, "SASLAuthenticationProvider"), "authProvider.*: SASL logins"},
+		{c.HasAuthProvider("SASLAuthenticationProvider"), "authProvider.*: SASL logins"},
 	} {
 		if x.asked {
 			s.logger.Warn("the configuration asks for what this release does not do",
@@ -366,16 +366,6 @@ func (s *Server) allows(acl []proto.ACL, perm int32, ids []proto.ID) bool {
 // remoteIDs are the identities that every connection has: its address.
 func (s *Server) remoteIDs(nc *netloop.Conn) []proto.ID {
 	return []proto.ID{auth.RemoteID(nc.RemoteAddr().Addr())}
-}
-
-// hasProvider tells whether an authProvider.N names a class of ZooKeeper's.
-func hasProvider(c *zoocfg.Config, class string) bool {
-	for _, name := range c.AuthProviders {
-		if strings.HasSuffix(name, "."+class) {
-			return true
-		}
-	}
-	return false
 }
 
 // keepAlive is the idle time after which the system probes a silent client; 0: never.

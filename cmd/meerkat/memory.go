@@ -2,25 +2,27 @@ package main
 
 import (
 	"os"
+	"runtime"
 	"runtime/debug"
 )
 
-// ballast is memory that is never touched, so it costs address space and no page. Go collects
-// when the heap has doubled; with a small tree that would be every few milliseconds.
-var ballast []byte
+const (
+	// gcPercent is Go's default until a measurement says otherwise.
+	gcPercent = 100
 
-// ballastBytes keeps the collector quiet until there are some 64 MiB of garbage.
-const ballastBytes = 64 << 20
+	// ballastBytes of memory are never touched, so they cost address space and no page. Go
+	// collects when the heap has doubled; with a small tree that would be every few
+	// milliseconds. With the ballast it is after some 64 MiB of garbage.
+	ballastBytes = 64 << 20
+)
 
-// tuneMemory sets how much garbage may stand before it is collected. GOGC and GOMEMLIMIT are
-// left to the operator who sets them.
-func tuneMemory() {
+// tuneMemory sets how much garbage may stand before it is collected, until the returned
+// function is called. GOGC and GOMEMLIMIT are left to the operator who sets them.
+func tuneMemory() (release func()) {
 	if os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" {
-		return
+		return func() {}
 	}
 	debug.SetGCPercent(gcPercent)
-	ballast = make([]byte, ballastBytes)
+	ballast := make([]byte, ballastBytes)
+	return func() { runtime.KeepAlive(ballast) }
 }
-
-// gcPercent is Go's default until a measurement says otherwise.
-const gcPercent = 100

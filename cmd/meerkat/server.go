@@ -88,7 +88,7 @@ func loadConfig(args []string, stderr io.Writer, logger *slog.Logger) (*zoocfg.C
 
 // serve runs a server until the context ends or it cannot go on.
 func serve(ctx context.Context, cfg *zoocfg.Config, logger *slog.Logger) error {
-	tuneMemory()
+	defer tuneMemory()()
 	s, err := server.Start(server.Options{Config: cfg, Build: build(), Logger: logger})
 	if err != nil {
 		return &exitError{exitDataDir, err}
