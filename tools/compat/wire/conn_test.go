@@ -67,6 +67,10 @@ func (c *conn) read() ([]byte, error) {
 
 // connect opens a connection and prints what the server makes of its session.
 func (p *play) connect(name string, a *args) error {
+	request, err := p.connectRequest(a) // may name the connection that this one replaces
+	if err != nil {
+		return err
+	}
 	socket, err := net.Dial("tcp", p.server.Addr)
 	if err != nil {
 		return err
@@ -74,10 +78,6 @@ func (p *play) connect(name string, a *args) error {
 	p.t.Cleanup(func() { _ = socket.Close() }) // may be closed already
 	c := &conn{play: p, name: name, c: socket, r: bufio.NewReader(socket)}
 	p.conns[name] = c
-	request, err := p.connectRequest(a)
-	if err != nil {
-		return err
-	}
 	early, err := split(a.values["early"])
 	if err != nil {
 		return err

@@ -2,6 +2,8 @@ package wire
 
 import (
 	"fmt"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,7 +30,8 @@ import (
 //	word WORD                  a four-letter word
 //
 // With anyzxid the zxid of the answer is not printed.
-// getACL sorted prints the entries in order, where Java's order is that of a hash set.
+// ping unordered sorts the events before its answer: a closed session's ephemerals go in any
+// order. getACL sorted prints the entries in order, where Java's order is that of a hash set.
 // Every request takes xid=n, cut=n (leaves out the last n bytes of the body) and pad=hex.
 type play struct {
 	t      *testing.T
@@ -115,9 +118,27 @@ func (p *play) step(words []string) error {
 		return c.writeHex(a.at(0))
 	case "burst":
 		return c.burst(words[2:])
+	case "ping":
+		before := p.out.Len()
+		if err := c.burst(words[1:]); err != nil || !a.has("unordered") {
+			return err
+		}
+		p.sortSince(before)
+		return nil
 	default:
 		return c.burst(words[1:])
 	}
+}
+
+// sortSince sorts what was printed since then, the zxids of events aside: Java 3.8 has none.
+func (p *play) sortSince(start int) {
+	text := p.out.String()
+	lines := strings.SplitAfter(text[start:], "\n")
+	slices.SortFunc(lines, func(a, b string) int {
+		return strings.Compare(zxidField.ReplaceAllString(a, ""), zxidField.ReplaceAllString(b, ""))
+	})
+	p.out.Reset()
+	p.out.WriteString(text[:start] + strings.Join(lines, ""))
 }
 
 // restart ends the server and starts it again.
@@ -134,6 +155,8 @@ func (p *play) restart(how string) error {
 	p.later()
 	return nil
 }
+
+var zxidField = regexp.MustCompile(`zxid=\S+ `)
 
 // later waits until the wall clock shows another millisecond than any transaction so far.
 func (p *play) later() {
@@ -207,6 +230,7 @@ type args struct {
 // flags are the words that stand without a value.
 var flags = map[string]bool{
 	"watch": true, "legacy": true, "readonly": true, "sorted": true, "anyzxid": true,
+	"unordered": true,
 }
 
 func parseArgs(words []string) (*args, error) {
