@@ -45,7 +45,11 @@ func (l *loop) answer(c *conn, xid int32, op proto.Op, body []byte) bool {
 	case proto.OpSetWatches, proto.OpSetWatches2:
 		return l.setWatches(c, xid, op, body)
 	}
-	b, at := beginReply(c.nc.Buffer(), xid, l.root.Zxid(), proto.OK)
+	zxid := l.root.Zxid()
+	if op == proto.OpSASL {
+		zxid = 0 // as the answers to auth (ZooKeeperServer.processSasl)
+	}
+	b, at := beginReply(c.nc.Buffer(), xid, zxid, proto.OK)
 	rd := reader{srv: l.srv, root: l.root, ids: c.ids, session: c.session, loop: l, conn: c}
 	b, code := rd.read(b, op, body)
 	if code == errSlow {

@@ -34,7 +34,8 @@ const (
 	statMaxNs
 	statConns
 	statWatches
-	statWatchedPaths
+	statDataWatches
+	statDataPaths
 	statWatchers
 	statCount
 )
@@ -62,7 +63,8 @@ func (s *loopStats) publish(l *loop) {
 	s.shown[statMaxNs].Store(s.maxNs)
 	s.shown[statConns].Store(int64(len(l.conns)))
 	s.shown[statWatches].Store(int64(l.watches.entries))
-	s.shown[statWatchedPaths].Store(int64(len(l.watches.lists)))
+	s.shown[statDataWatches].Store(int64(l.watches.dataEntries))
+	s.shown[statDataPaths].Store(int64(l.watches.dataPaths))
 	s.shown[statWatchers].Store(int64(l.watches.watchers))
 }
 

@@ -43,6 +43,8 @@ type watches struct {
 	recursive int // entries with watchRecursive; 0 spares the walk over ancestors
 	entries   int // (connection, path, table) triples
 	watchers  int // connections with any
+
+	dataEntries, dataPaths int // of entries and of lists, those of the data table
 }
 
 // add registers a watch; it tells whether the triple is new.
@@ -67,6 +69,12 @@ func (w *watches) add(c *conn, k watchKey, mode watchMode) bool {
 	list := w.lists[k]
 	k.path = strings.Clone(k.path) // it aliased the frame
 	w.lists[k] = append(list, watcher{c, mode})
+	if k.table == dataTable {
+		w.dataEntries++
+		if len(list) == 0 {
+			w.dataPaths++
+		}
+	}
 	if c.watches == nil {
 		c.watches = map[watchKey]watchMode{}
 	}
@@ -113,17 +121,23 @@ func (w *watches) drop(c *conn, k watchKey, mode watchMode) bool {
 func (w *watches) forget(c *conn, k watchKey) {
 	delete(c.watches, k)
 	w.entries--
+	if k.table == dataTable {
+		w.dataEntries--
+	}
 	if len(c.watches) == 0 {
 		w.watchers--
 	}
 }
 
 func (w *watches) setList(k watchKey, list []watcher) {
-	if len(list) == 0 {
-		delete(w.lists, k)
+	if len(list) > 0 {
+		w.lists[k] = list
 		return
 	}
-	w.lists[k] = list
+	delete(w.lists, k)
+	if k.table == dataTable {
+		w.dataPaths--
+	}
 }
 
 // dropAll forgets a connection.

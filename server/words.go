@@ -195,9 +195,11 @@ func wordEnvi(s *Server, w *bytes.Buffer, _ *tree.Root) {
 		strings.ToUpper(runtime.GOOS[:1])+runtime.GOOS[1:], runtime.GOARCH, dir, runtime.Version())
 }
 
+// wordWchs counts data watches, as Java does; a path that is watched on several loops counts on
+// each.
 func wordWchs(s *Server, w *bytes.Buffer, _ *tree.Root) {
 	fmt.Fprintf(w, "%d connections watching %d paths\nTotal watches:%d\n",
-		s.total(statWatchers), s.total(statWatchedPaths), s.total(statWatches))
+		s.total(statWatchers), s.total(statDataPaths), s.total(statDataWatches))
 }
 
 func wordDirs(s *Server, w *bytes.Buffer, _ *tree.Root) {
