@@ -411,9 +411,13 @@ func TestWatchesEndWithTheirConnection(t *testing.T) {
 		actor.play(mk(fmt.Sprintf("/%d", i)))
 		w.play(read(fmt.Sprintf("/%d", i)), list(fmt.Sprintf("/%d", i)))
 	}
-	if got := word(t, s, "wchs"); !strings.Contains(got, "1 connections watching 20 paths") ||
-		!strings.Contains(got, "Total watches:20") {
+	// wchs counts data watches alone, as Java does; mntr counts both tables.
+	if got := word(t, s, "wchs"); !strings.Contains(got, "1 connections watching 10 paths") ||
+		!strings.Contains(got, "Total watches:10") {
 		t.Errorf("wchs: %s", got)
+	}
+	if got := word(t, s, "mntr"); !strings.Contains(got, "zk_watch_count\t20\n") {
+		t.Errorf("mntr: %s", got)
 	}
 	w.send(proto.OpCloseSession)
 	w.flush()
