@@ -187,18 +187,4 @@ func silent(t *testing.T, watch <-chan zk.Event) {
 	}
 }
 
-// eventually retries until f says yes.
-func eventually(t *testing.T, what string, f func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !f() {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within %s", what, patience)
-		}
-		<-tick.C
-	}
-}
-
 func numbered(prefix string, n int) string { return fmt.Sprintf("%s%d", prefix, n) }
