@@ -62,6 +62,7 @@ type core struct {
 
 	spares [][]byte // record buffers to use again
 
+	resting  bool // no snapshot now: see snapshotter.resting
 	sessions sessions
 	reaper   reaper
 	spread   spread // when to snapshot
@@ -84,7 +85,7 @@ type outputs struct {
 
 // turn takes in what happened, in a fixed order, and leaves in c.out what is to be done.
 func (c *core) turn(in *inputs, now clock) {
-	c.now = now
+	c.now, c.resting = now, in.resting
 	c.out.appends = c.out.appends[:0]
 	clear(c.out.publish)
 	c.out.publish = c.out.publish[:0]
@@ -154,7 +155,7 @@ func (c *core) seal() {
 		})
 		c.leader.Propose(b.last)
 		c.logging++
-		if c.spread.due() { // the next batch begins a new file, so that old ones can go
+		if c.spread.due() && !c.resting { // the next batch begins a new file, so that old ones can go
 			c.spread.reset()
 			b.snapshot, roll = true, true
 		}

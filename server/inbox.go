@@ -82,6 +82,7 @@ type inputs struct {
 	durable  proto.Zxid
 	ticked   bool
 	calls    []func(*core)
+	resting  bool // the snapshotter is to be left alone
 }
 
 // take moves all that waits into in, whose slices are used again.

@@ -213,7 +213,7 @@ func (s *Server) serve(o Options) error {
 	s.core.loops = len(s.loops)
 	s.feed = feed{tail: s.feedStart, loops: s.loops}
 	s.feedStart = nil // who held it would hold every batch there will ever be
-	s.snapshots = snapshotter{srv: s}
+	s.snapshots.srv = s
 	s.snapshots.start()
 	s.aside.Add(1)
 	go s.tick()

@@ -14,9 +14,9 @@ func (s *Server) run() {
 			return
 		}
 		s.inbox.take(&in)
-		s.core.turn(&in, clock{
-			wallMs: time.Now().UnixMilli(), monoMs: time.Since(s.started).Milliseconds(),
-		})
+		now := clock{wallMs: time.Now().UnixMilli(), monoMs: s.clockMs()}
+		in.resting = s.snapshots.resting(now.monoMs)
+		s.core.turn(&in, now)
 		s.perform(&s.core.out)
 	}
 }
@@ -53,3 +53,6 @@ func (s *Server) tick() {
 		}
 	}
 }
+
+// clockMs is the server's clock: it never steps back, and begins with the server.
+func (s *Server) clockMs() int64 { return time.Since(s.started).Milliseconds() }

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/s2"
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 )
@@ -175,7 +176,8 @@ func (w *snappyWriter) flush() error {
 	if len(w.block) == 0 {
 		return nil
 	}
-	n := len(snappy.Encode(w.out[4:], w.block))
+	// Not snappy.Encode: that packs a little better at half the speed.
+	n := len(s2.EncodeSnappy(w.out[4:], w.block))
 	binary.BigEndian.PutUint32(w.out, uint32(n))
 	w.block = w.block[:0]
 	_, err := w.w.Write(w.out[:4+n])
