@@ -33,9 +33,11 @@ run: build ## serve on 127.0.0.1:2181, data in ./meerkat-data; CONFIG=zoo.cfg fo
 test: ## all tests
 	$(GO) test ./...
 
+# Without the suite of the foreign client: go-zookeeper races with itself when it reconnects
+# (sendSetWatches against recvLoop), and the server is another process there.
 .PHONY: race
 race: ## all tests under the race detector
-	$(GO) test -race -timeout 20m ./...
+	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /tools/compat/gozk$$)
 
 # A package can be fuzzed for one target at a time, so they are looked for and run in turn.
 .PHONY: fuzz

@@ -131,10 +131,11 @@ func (k *killHistory) refused() error {
 	defer k.kill(p)
 	if addr, ok := <-p.ready; ok {
 		k.down.Store(true)
-		if err := ignoreGone(k.verify(addr)); err != nil {
-			return err
+		err := k.verify(addr)
+		if err == nil {
+			err = k.runClients(addr, 10)
 		}
-		if err := ignoreGone(k.runClients(addr, 10)); err != nil {
+		if err = ignoreGone(err); err != nil {
 			return err
 		}
 	}
