@@ -2,7 +2,7 @@
 # Runs every compatibility suite against a server: `make compat`.
 #
 # TARGET=java runs them against Debian's Java ZooKeeper instead, which proves the suites.
-# SUITES="wire random gozk kazoo" picks some; random compares a Java server and Meerkat side by
+# SUITES="wire random gozk kazoo c" picks some; random compares a Java server and Meerkat side by
 # side over random scripts. What is missing on the machine is installed by apt-get.
 # Servers listen on loopback, on free ports, in temporary directories, and end with the suite.
 #
@@ -11,9 +11,10 @@ set -u
 cd "$(dirname "$0")/../.." || exit 2
 
 TARGET=${TARGET:-meerkat}
-if [ "$TARGET" = java ]; then all="wire gozk kazoo"; else all="wire random gozk kazoo"; fi
+all="wire gozk kazoo c"
+if [ "$TARGET" != java ]; then all="$all random"; fi
 SUITES=${SUITES:-$all}
-export TARGET
+export TARGET COMPAT=1
 python=/usr/bin/python3 # Debian's own: python3-kazoo is installed for it alone
 
 install() { # package names
@@ -27,6 +28,10 @@ missing=
 case $SUITES in *kazoo*)
 	$python -c 'import kazoo' 2>/dev/null || missing="$missing python3-kazoo" ;;
 esac
+for suite in $SUITES; do if [ "$suite" = c ]; then
+	command -v cc >/dev/null || missing="$missing gcc libc6-dev"
+	[ -e /usr/include/zookeeper/zookeeper.h ] || missing="$missing libzookeeper-mt-dev"
+fi; done
 case "$TARGET $SUITES" in java* | *random*)
 	command -v java >/dev/null || missing="$missing default-jre-headless"
 	[ -e /usr/share/java/zookeeper.jar ] || missing="$missing zookeeper libzookeeper-java"
@@ -84,7 +89,7 @@ go_suite() { # name, package, flags: prints a line for each test that has no sub
 
 for suite in $SUITES; do
 	case $suite in
-	wire | gozk) go_suite "$suite" "$suite" ;;
+	wire | gozk | c) go_suite "$suite" "$suite" ;;
 	random) TARGET=both go_suite random wire -run TestRandom ;;
 	kazoo)
 		$python tools/compat/kazoo_suite.py >"$out.raw" 2>&1
