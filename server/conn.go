@@ -31,10 +31,14 @@ type conn struct {
 	openedMs  int64
 	heardMs   int64
 
-	pending  queue
-	held     int    // of those, requests that the core has not got
-	bytes    int    // of held bodies
-	deferred []byte // events that wait behind a slow read's reply
+	pending    queue
+	barriers   int    // of those, what no write may overtake: reads that may be slow, held writes
+	sent       int    // of those, what the core has
+	reads      int    // of those, reads that writes were or may be sent ahead of
+	replyBytes int    // of its larger replies of late: what a waiting read may come to
+	behind     bool   // a read waits behind the last request that the core got
+	bytes      int    // of waiting bodies
+	deferred   []byte // events that wait behind a slow read's reply
 
 	eventBytes int // of events, given since its output was last under outputMax
 
@@ -51,7 +55,7 @@ type pendingKind uint8
 
 const (
 	pendingSent pendingKind = iota // the core has it: an entry will answer
-	pendingHeld                    // a write or sync that waits for reads before it
+	pendingHeld                    // a write or sync behind a barrier: the core has not got it
 	pendingRead                    // answered by this loop when it comes to the head
 	pendingSlow                    // a slow read is being worked on aside
 	pendingJob                     // a setWatches is being worked through
@@ -65,6 +69,28 @@ type pending struct {
 	ids     []proto.ID
 	body    []byte // a copy; nil once sent
 	sinceNs int64
+}
+
+// isBarrier tells whether no write may be sent ahead of the request: reads that may turn out to
+// be slow, for those behind them are answered from a later root than their place says; and what
+// waits for such a read itself. Ahead of other reads a write may go: it is in a later batch than
+// the write before them, and they are answered between the two.
+func (p *pending) isBarrier() bool {
+	switch p.kind {
+	case pendingSent:
+		return false
+	case pendingRead:
+		switch p.op {
+		case proto.OpGetData, proto.OpExists, proto.OpGetACL, proto.OpPing, proto.OpWhoAmI:
+			return false
+		}
+	}
+	return true
+}
+
+// mayGoAhead tells whether a write may be sent ahead of so many waiting reads.
+func (c *conn) mayGoAhead(reads int) bool {
+	return reads <= aheadReadsMax && reads*c.replyBytes <= outputMax
 }
 
 // A queue is a FIFO of pending requests that reuses its array.

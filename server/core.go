@@ -70,6 +70,8 @@ type core struct {
 	// Scratch of one request, so that planning allocates nothing.
 	txn     proto.Txn
 	coder   jute.Coder
+	later   []request // put off to the next round
+	putOff  []request // the round's own
 	scratch operation
 	ops     []operation
 
@@ -95,9 +97,7 @@ func (c *core) turn(in *inputs, now clock) {
 	for _, t := range in.touches {
 		c.sessions.touch(t.session, t.heardMs)
 	}
-	for i := range in.requests {
-		c.onRequest(&in.requests[i])
-	}
+	c.rounds(in.requests)
 	if in.answered > 0 {
 		c.onAnswered(in.answered)
 	}
@@ -108,6 +108,35 @@ func (c *core) turn(in *inputs, now clock) {
 		f(c)
 	}
 	if c.logging == 0 {
+		c.seal()
+	}
+}
+
+// rounds handles a turn's requests. A read between two writes of one connection is answered
+// from a root between them, and a batch has its root at its end: so a request that is marked cut
+// is put off, with all of its session behind it, if the open batch has its session's last entry.
+// After the pass the batch is sealed and the next round takes what was put off. All rounds of a
+// turn share an fsync; all connections' writes up to their first waiting read share a root.
+func (c *core) rounds(requests []request) {
+	pass, idle := requests, c.logging == 0
+	for {
+		c.later = c.later[:0]
+		for i := range pass {
+			c.onRequest(&pass[i])
+		}
+		if len(c.later) == 0 {
+			break
+		}
+		c.seal()
+		pass = append(c.putOff[:0], c.later...)
+		c.putOff = pass
+		for i := range pass {
+			if s := c.sessions.get(pass[i].session); s != nil {
+				s.deferred = false
+			}
+		}
+	}
+	if idle { // the log takes the last round with the others
 		c.seal()
 	}
 }
@@ -170,7 +199,7 @@ func (c *core) seal() {
 
 // newBatch makes the next open batch, with room for as much as the last one held.
 func (c *core) newBatch(last *batch) *batch {
-	b := &batch{}
+	b := &batch{number: last.number + 1}
 	if n := len(last.entries); n > 0 {
 		b.entries = make([]entry, 0, min(n+n/4+4, batchTxnsMax))
 		b.records = c.buffer(len(last.records) + len(last.records)/4 + 256)
@@ -198,6 +227,11 @@ func (c *core) buffer(bytes int) []byte {
 
 // onRequest handles one request; a request of a connection that lost its session is dropped.
 func (c *core) onRequest(r *request) {
+	s := c.sessions.get(r.session)
+	if s != nil && s.deferred {
+		c.later = append(c.later, *r)
+		return
+	}
 	switch r.kind {
 	case reqConnect:
 		c.onConnect(r)
@@ -206,10 +240,15 @@ func (c *core) onRequest(r *request) {
 		c.sessions.detach(r.session, r.conn)
 		return
 	}
-	s := c.sessions.get(r.session)
 	if s == nil || s.conn != r.conn {
 		return // a stranger: the note that closes it is on its way
 	}
+	if r.cut && s.entered == c.open.number {
+		s.deferred = true
+		c.later = append(c.later, *r)
+		return
+	}
+	s.entered = c.open.number
 	if r.op == proto.OpSync {
 		c.sync(r)
 		return

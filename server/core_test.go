@@ -297,8 +297,8 @@ func TestBatchesAreBounded(t *testing.T) {
 			conn: conn, body: w.Bytes()})
 	}
 	g.c.turn(&in, g.now)
-	if n := len(g.c.out.appends); n != 2 {
-		t.Fatalf("%d appends, want 2 full batches; the rest waits for the log", n)
+	if n := len(g.c.out.appends); n != 3 {
+		t.Fatalf("%d appends, want 2 full batches and the rest, for one fsync", n)
 	}
 	last := proto.Zxid(0)
 	g.turn(inputs{durable: g.c.leader.Proposed()})
@@ -310,5 +310,45 @@ func TestBatchesAreBounded(t *testing.T) {
 	}
 	if want := 2*batchTxnsMax + 11; len(g.entry) != want {
 		t.Fatalf("%d entries, want %d", len(g.entry), want)
+	}
+}
+
+// A write that a read stands before is in a later batch than its connection's write before that
+// read; other connections' writes share the first batch; nothing of a session overtakes.
+func TestRounds(t *testing.T) {
+	g := newStage(t, nil)
+	a, connA := g.attach(4000)
+	b, connB := g.attach(4000)
+	connB.session = 1 // names it in what the test prints
+	write := func(id int64, conn *conn, xid int32, cut bool) request {
+		w := jute.Writer(nil)
+		create(fmt.Sprintf("/%d-%d", id, xid), "", 0)(&w)
+		return request{kind: reqOp, op: proto.OpCreate, session: id, conn: conn, xid: xid,
+			body: w.Bytes(), cut: cut}
+	}
+	in := inputs{requests: []request{
+		write(a, connA, 1, false), write(a, connA, 2, true), write(a, connA, 3, false),
+		write(a, connA, 4, true), write(b, connB, 1, true), write(b, connB, 2, true),
+		{kind: reqDetach, session: b, conn: connB},
+	}}
+	g.c.turn(&in, g.now)
+	var got []string
+	for _, batch := range g.c.inFlight {
+		line := ""
+		for _, e := range batch.entries {
+			line += fmt.Sprintf("%c%d ", 'a'+byte(e.conn.session), e.xid)
+		}
+		got = append(got, line)
+	}
+	if want := []string{"a1 b1 ", "a2 a3 b2 ", "a4 "}; !slices.Equal(got, want) {
+		t.Fatalf("batches %q, want %q", got, want)
+	}
+	for _, batch := range g.c.inFlight {
+		if batch.root == nil {
+			t.Error("a round has no root")
+		}
+	}
+	if s := g.c.sessions.get(b); s.conn != nil {
+		t.Error("the detach was lost")
 	}
 }

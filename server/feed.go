@@ -21,6 +21,7 @@ type batch struct {
 	last     proto.Zxid            // the last zxid that is in this batch or before it
 	entries  []entry
 	events   []tree.Event // of all entries, in order; an entry names its range
+	number   int64        // counts the core's batches, from 1
 	txns     int          // how many log records
 	records  []byte       // the log records; dropped once durable
 	want     uint64       // bit i: loop i has an entry here (loops past 63 are always woken)

@@ -23,6 +23,11 @@ const (
 	// Bytes of one connection's waiting requests, for the same reason.
 	inFlightBytesMax = 2 << 20
 
+	// Waiting reads that a connection's writes may be sent ahead of. Those reads are answered
+	// when their batch comes, whatever output waits already; so this, and what their replies may
+	// come to (outputMax), bound it. A write behind more of them is held.
+	aheadReadsMax = 16
+
 	// Output that the kernel has not taken. Past it the connection is no longer decoded; it
 	// goes on at half the mark. One reply may exceed it.
 	outputMax = 1 << 20

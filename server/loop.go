@@ -225,23 +225,31 @@ func (l *loop) accept(c *conn, h proto.RequestHeader, body []byte) {
 		l.answer(c, h.Xid, h.Op, body)
 		return
 	}
-	if c.held > 0 {
+	if c.barriers > 0 || !c.mayGoAhead(c.reads) {
 		l.wait(c, pendingHeld, h, body)
 		return
 	}
 	l.srv.inFlight.Add(1)
+	c.sent++
 	c.pending.push(pending{kind: pendingSent, xid: h.Xid, op: h.Op, sinceNs: l.nowNs})
 	l.send(request{kind: reqOp, xid: h.Xid, op: h.Op, conn: c, session: c.session,
-		body: body, ids: c.ids})
+		body: body, ids: c.ids, cut: c.behind})
+	c.behind = false
 }
 
 // wait keeps a request that may not be answered or sent yet; its body outlives the turn.
 func (l *loop) wait(c *conn, kind pendingKind, h proto.RequestHeader, body []byte) {
 	l.srv.inFlight.Add(1)
-	c.held++
-	c.bytes += len(body)
-	c.pending.push(pending{kind: kind, xid: h.Xid, op: h.Op, ids: c.ids,
-		body: append([]byte(nil), body...), sinceNs: l.nowNs})
+	p := pending{kind: kind, xid: h.Xid, op: h.Op, ids: c.ids,
+		body: append([]byte(nil), body...), sinceNs: l.nowNs}
+	c.bytes += len(p.body)
+	if p.isBarrier() {
+		c.barriers++
+	} else {
+		c.reads++
+		c.behind = true
+	}
+	c.pending.push(p)
 }
 
 // send adds a request for the core. Its body is copied into the loop's block: the frame's bytes
@@ -267,10 +275,13 @@ func (l *loop) flush() {
 	l.out = l.out[:0]
 }
 
-// drain goes on with a connection whose head was answered: reads are answered until a write
-// stands at the head; writes go to the core until a read stands behind them.
+// drain goes on with a connection whose head was answered, by the root of that answer's batch:
+// reads are answered until a write stands at the head; held writes go to the core.
 func (l *loop) drain(c *conn) {
-	for c.pending.len() > 0 && c.state == connLive && !c.nc.OverMark() {
+	for c.pending.len() > 0 && c.state == connLive {
+		if c.sent == 0 && c.nc.OverMark() {
+			return // Drained goes on; but what stands before a sent write cannot wait
+		}
 		p := c.pending.first()
 		switch p.kind {
 		case pendingRead:
@@ -289,16 +300,24 @@ func (l *loop) drain(c *conn) {
 	}
 }
 
-// release sends the run of held writes at the head of a connection's queue.
+// release sends the held writes at the head of a connection's queue, up to the next barrier.
 func (l *loop) release(c *conn) {
+	c.behind = false
+	reads := 0
 	for i := 0; i < c.pending.len(); i++ {
 		p := c.pending.at(i)
 		if p.kind != pendingHeld {
-			return
+			if reads++; p.isBarrier() || !c.mayGoAhead(reads) {
+				return
+			}
+			c.behind = true
+			continue
 		}
 		l.send(request{kind: reqOp, xid: p.xid, op: p.op, conn: c, session: c.session,
-			body: p.body, ids: p.ids})
-		c.held--
+			body: p.body, ids: p.ids, cut: c.behind})
+		c.behind = false
+		c.barriers--
+		c.sent++
 		c.bytes -= len(p.body)
 		p.kind, p.body, p.ids = pendingSent, nil, nil
 	}
@@ -307,9 +326,14 @@ func (l *loop) release(c *conn) {
 // pop ends the request at the head.
 func (l *loop) pop(c *conn) {
 	p := c.pending.first()
-	if p.kind != pendingSent {
-		c.held--
-		c.bytes -= len(p.body)
+	c.bytes -= len(p.body)
+	switch {
+	case p.kind == pendingSent:
+		c.sent--
+	case p.isBarrier():
+		c.barriers--
+	default:
+		c.reads--
 	}
 	c.pending.pop()
 	l.srv.inFlight.Add(-1)
@@ -377,6 +401,7 @@ func beginReply(b []byte, xid int32, zxid proto.Zxid, code proto.Code) ([]byte, 
 func (l *loop) reply(c *conn, b []byte, at int) {
 	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
 	c.nc.SetBuffer(b)
+	c.replyBytes = max(len(b)-at, c.replyBytes-c.replyBytes/64)
 	c.stats.sent++
 	l.stats.sent++
 }

@@ -158,3 +158,76 @@ func randomTraffic(t *testing.T, w *wire, rng *rand.Rand) {
 		}
 	}
 }
+
+// Bursts that alternate writes and reads, deep enough to exceed every limit on writes that are
+// sent ahead: each read sees the write before it and not the one behind it, also behind a read
+// that goes aside, and while other connections do the same.
+func TestDeepAlternation(t *testing.T) {
+	s := startServer(t, nil)
+	setup := connectTo(t, s)
+	setup.must(proto.OpCreate, create("/wide", "", 0))
+	for i := range readInlineMax + 10 {
+		setup.send(proto.OpCreate, create(fmt.Sprintf("/wide/%d", i), "", 0))
+	}
+	setup.flush()
+	for range readInlineMax + 10 {
+		setup.recv()
+	}
+	const clients, rounds, depth = 6, 12, 200
+	seed := rand.Int63()
+	t.Logf("seed %d", seed)
+	var wg sync.WaitGroup
+	for i := range clients {
+		path := fmt.Sprintf("/n%d", i)
+		setup.must(proto.OpCreate, create(path, "", 0))
+		w := connectTo(t, s)
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			rng := rand.New(rand.NewSource(seed + int64(i)))
+			for range rounds {
+				alternate(t, w, path, rng, depth)
+			}
+		}()
+	}
+	wg.Wait()
+}
+
+func alternate(t *testing.T, w *wire, path string, rng *rand.Rand, depth int) {
+	var want []string // per request: what a getData must show, "" for any other
+	value := string(dataOf(t, w.must(proto.OpGetData, get(path, false))).Data)
+	for n := range depth {
+		switch rng.Intn(12) {
+		case 0:
+			w.send(proto.OpGetChildren, get("/wide", false))
+			want = append(want, "")
+		case 1:
+			w.send(proto.OpSync, only(path))
+			want = append(want, "")
+		case 2, 3, 4, 5:
+			value = fmt.Sprint(n)
+			w.send(proto.OpSetData, setData(path, value, -1))
+			want = append(want, "")
+		default:
+			w.send(proto.OpGetData, get(path, false))
+			want = append(want, value+"!")
+		}
+	}
+	w.flush()
+	last := proto.Zxid(0)
+	for i, v := range want {
+		p := w.recv()
+		if p.Err != proto.OK || p.Zxid < last {
+			t.Errorf("answer %d: %v zxid %v after %v", i, p.Err, p.Zxid, last)
+			return
+		}
+		last = p.Zxid
+		if v == "" {
+			continue
+		}
+		if got := string(dataOf(t, p).Data); got+"!" != v {
+			t.Errorf("answer %d: read %q, want %q", i, got, v)
+			return
+		}
+	}
+}

@@ -241,7 +241,7 @@ func (s *Server) newCore(r recovered) *core {
 			reapNeverUsedMs: c.ContainerMaxNeverUsed.Milliseconds(),
 			providers:       s.providers, softQuota: s.overSoftQuota,
 		},
-		head: r.head, leader: zab.NewLeader(zab.Majority{standaloneID}, zxid), open: &batch{},
+		head: r.head, leader: zab.NewLeader(zab.Majority{standaloneID}, zxid), open: &batch{number: 1},
 		spread: newSpread(time.Now().UnixNano(), c.SnapCount, c.SnapSizeLimitBytes),
 	}
 	// The wall clock, so that ids of an earlier boot do not come again.

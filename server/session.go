@@ -17,6 +17,8 @@ type session struct {
 	conn      *conn // the owner: requests of any other are dropped; nil while nobody is attached
 	bucket    int64 // the tick in which it ends unless it is heard from
 	closing   bool  // its closeSession is planned
+	entered   int64 // the number of the batch that has its last entry
+	deferred  bool  // in this round a request of it was put off, and so are those behind it
 }
 
 // sessions keeps them by id and by tick-sized buckets (ExpiryQueue).
