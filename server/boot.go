@@ -20,6 +20,7 @@ import (
 // recovered is what the disk held.
 type recovered struct {
 	head       *tree.Head
+	digests    digestLog
 	replayed   int        // log records
 	mismatches int        // of those, how many promised another digest than the tree's
 	snapshot   proto.Zxid // the snapshot that was read; -1 if there was none
@@ -27,6 +28,7 @@ type recovered struct {
 
 // recover reads the data directory.
 func (s *Server) recover() (recovered, error) {
+	booted := time.Now()
 	r, err := s.loadSnapshot()
 	if err != nil {
 		return r, err
@@ -53,6 +55,12 @@ func (s *Server) recover() (recovered, error) {
 	if err != nil {
 		return r, err
 	}
+	s.monitor.rare.note(func(n *rareCounts) {
+		n.load.Add(time.Since(booted).Nanoseconds())
+		n.readSnap.Add(began.Sub(booted).Nanoseconds())
+		n.replay.Add(time.Since(began).Nanoseconds())
+		n.replayed.Add(int64(r.replayed))
+	})
 	snapshot := "none"
 	if r.snapshot >= 0 {
 		snapshot = r.snapshot.String()
@@ -79,6 +87,9 @@ func (s *Server) replay(into *recovered, z proto.Zxid, record []byte) error {
 	var events []tree.Event
 	if err := h.Apply(&t, &events); err != nil {
 		return fmt.Errorf("the transaction %v does not apply: %w", z, err)
+	}
+	if !h.Tolerant() { // in the part that a fuzzy snapshot may hold, no digest is right
+		into.digests.add(z, h)
 	}
 	if !t.HasDigest || t.Digest.Version != proto.DigestVersion || !s.cfg.DigestEnabled {
 		return nil
@@ -108,6 +119,7 @@ func (s *Server) loadSnapshot() (recovered, error) {
 	for _, f := range files {
 		h, err := s.readSnapshot(f, o)
 		if err == nil {
+			s.monitor.rare.note(func(n *rareCounts) { n.lastSnap, n.lastSnapAt = h.Zxid(), f.ModTime })
 			return recovered{head: h, snapshot: h.Zxid()}, nil
 		}
 		s.logger.Warn("snapshot passed over", "file", f.Path, "err", err)
@@ -201,6 +213,7 @@ func (p *snapshotter) run() {
 		ended := p.srv.clockMs()
 		p.nextMs.Store(ended + restShare*(ended-began))
 		if err != nil {
+			p.srv.monitor.rare.note(func(n *rareCounts) { n.snapErrors++ })
 			// Nothing is lost: the log has it all, and the next snapshot tries again.
 			p.srv.logger.Error("a snapshot could not be written; logs pile up until one is",
 				"zxid", r.Zxid(), "err", err)
@@ -217,6 +230,10 @@ func (s *Server) save(r *tree.Root) error {
 	if err != nil {
 		return err
 	}
+	s.monitor.rare.note(func(n *rareCounts) {
+		n.snapshot.Add(time.Since(began).Nanoseconds())
+		n.lastSnap, n.lastSnapAt = r.Zxid(), time.Now()
+	})
 	s.logger.Info("snapshot written", "file", path, "bytes", size, "took", time.Since(began))
 	if s.cfg.PurgeInterval == 0 {
 		return nil

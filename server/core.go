@@ -66,6 +66,8 @@ type core struct {
 	sessions sessions
 	reaper   reaper
 	spread   spread // when to snapshot
+	digests  digestLog
+	expired  int64 // sessions, for monitors
 
 	// Scratch of one request, so that planning allocates nothing.
 	txn     proto.Txn
@@ -301,6 +303,7 @@ func (c *core) commit(e *entry) {
 		c.txn.HasDigest = true
 		c.txn.Digest = proto.Digest{Version: proto.DigestVersion, TreeDigest: c.head.Digest()}
 	}
+	c.digests.add(c.txn.Header.Zxid, c.head)
 	b := c.open
 	buf, mark := wal.BeginRecord(b.records)
 	c.coder = jute.Writer(buf)

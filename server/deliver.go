@@ -95,7 +95,6 @@ func (l *loop) answerEntry(c *conn, e *entry) {
 	if p.kind != pendingSent || p.xid != e.xid {
 		panic("server: an entry answers another request than the oldest")
 	}
-	l.stats.latency(l.nowNs - p.sinceNs)
 	b, at := beginReply(c.nc.Buffer(), e.xid, e.zxid, e.code)
 	if e.code == proto.OK {
 		if e.kind == entrySync {
@@ -111,7 +110,7 @@ func (l *loop) answerEntry(c *conn, e *entry) {
 		}
 	}
 	l.reply(c, b, at)
-	c.stats.lastZxid = e.zxid
+	l.answered(c, e.xid, e.op, e.zxid)
 	l.pop(c)
 	if e.op == proto.OpCloseSession {
 		l.close(c)
@@ -188,7 +187,8 @@ func (l *loop) connected(c *conn, e *entry) {
 		return
 	}
 	c.state, c.session, c.timeoutMs = connLive, e.more.session, e.more.timeout
-	c.stats.lastZxid = e.zxid
+	c.stats.answer(l.nowNs, 0, 0, proto.OpCreateSession, e.zxid)
+	l.stats.sessions++
 	l.hear(c)
 	c.nc.Resume()
 }
@@ -215,6 +215,9 @@ func (l *loop) fire(zxid proto.Zxid, ev *tree.Event) {
 
 // notify writes an event to those of l.targets that may read the znode, as its ACL stood.
 func (l *loop) notify(zxid proto.Zxid, typ int32, path string, acl []proto.ACL) {
+	if n := len(l.targets); n > 0 {
+		l.stats.fire(typ, n)
+	}
 	for _, c := range l.targets {
 		if c.state == connLive && l.srv.allows(acl, proto.PermRead, c.ids) {
 			l.event(c, zxid, typ, path)
@@ -231,6 +234,7 @@ func (l *loop) event(c *conn, zxid proto.Zxid, typ int32, path string) {
 		b = c.nc.Buffer()
 	}
 	b, at := appendEvent(b, zxid, typ, path)
+	l.stats.watchBytes += int64(len(b) - at - 4)
 	if slow {
 		frameLength(b, at)
 		c.deferred = b
@@ -269,6 +273,7 @@ func (l *loop) sweep() {
 	now := l.nowNs / 1e6
 	for c := range l.conns {
 		if c.state == connNew && now-c.openedMs > l.srv.cfg.SessionlessTimeout.Milliseconds() {
+			l.stats.sessionless++
 			l.srv.refused(c, "no ConnectRequest within %v", l.srv.cfg.SessionlessTimeout)
 			l.close(c)
 			continue

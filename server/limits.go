@@ -66,6 +66,17 @@ const (
 	// that the feed behind it can be freed.
 	loopLagBatchesMax = 256
 
+	// Watches that are copied in a turn for the words wchs, wchc and wchp: some 500 µs. The rest
+	// waits for the next turn.
+	copiedWatchesMax = 5000
+
+	// How long loops and core may take to answer a probe of life. They turn within milliseconds;
+	// who does not answer then is stuck.
+	probeTimeout = 2 * time.Second
+
+	// How long a batch may be with the log before a probe of readiness says that writes wait.
+	logStuckAfter = 10 * time.Second
+
 	// A pending queue's array that is kept when it runs empty.
 	queueKeepMax = 64
 

@@ -63,7 +63,7 @@ func newLoop(s *Server, nl *netloop.Loop) *loop {
 func (l *loop) Open(nc *netloop.Conn) {
 	now := l.clockMs()
 	c := &conn{nc: nc, loop: l, openedMs: now, heardMs: now, sentMarkMs: now}
-	c.ids = l.srv.remoteIDs(nc)
+	c.ids, c.stats = l.srv.remoteIDs(nc), newConnStats()
 	nc.Data = c
 	l.conns[c] = struct{}{}
 	l.srv.live.Add(1)
@@ -84,6 +84,7 @@ func (l *loop) Closed(nc *netloop.Conn, _ error) {
 	l.watching.Store(int64(l.watches.entries))
 	delete(l.conns, c)
 	l.srv.live.Add(-1)
+	l.stats.dropped++
 }
 
 // begin starts a turn: the clock, then the feed.
@@ -104,7 +105,7 @@ func (l *loop) end() {
 		l.unstall() // what was answered in this turn may have made room
 	}
 	l.flush()
-	l.stats.publish(l)
+	l.stats.endTurn(l)
 }
 
 // Traffic implements netloop.Handler.
@@ -184,6 +185,7 @@ func (l *loop) unstall() {
 // frame handles one frame of a connection.
 func (l *loop) frame(c *conn, frame []byte) {
 	l.stats.received++
+	l.stats.bytesIn += int64(4 + len(frame))
 	c.stats.received++
 	if c.state == connNew {
 		l.connect(c, frame)
@@ -197,7 +199,6 @@ func (l *loop) frame(c *conn, frame []byte) {
 		return
 	}
 	body := frame[r.Offset():]
-	c.stats.lastCxid, c.stats.lastOp = h.Xid, h.Op
 	if h.Op == proto.OpAuth {
 		l.authenticate(c, h.Xid, body)
 		return
@@ -221,7 +222,6 @@ func (l *loop) accept(c *conn, h proto.RequestHeader, body []byte) {
 			l.wait(c, pendingRead, h, body)
 			return
 		}
-		l.stats.read()
 		l.answer(c, h.Xid, h.Op, body)
 		return
 	}
@@ -352,6 +352,10 @@ func (l *loop) connect(c *conn, frame []byte) {
 		l.close(c)
 		return
 	}
+	l.stats.connects++
+	if q.SessionID != 0 {
+		l.stats.resumes++
+	}
 	if q.LastZxidSeen > l.root.Zxid() {
 		l.srv.refused(c, "it has seen zxid %v, we are at %v: it must try another server",
 			q.LastZxidSeen, l.root.Zxid())
@@ -383,6 +387,7 @@ func (l *loop) authenticate(c *conn, xid int32, body []byte) {
 	b, at := beginReply(c.nc.Buffer(), xid, 0, code)
 	l.reply(c, b, at)
 	if code != proto.OK {
+		l.stats.authFailed++
 		l.srv.refused(c, "authentication with scheme %q failed", q.Scheme)
 		l.close(c)
 	}
@@ -403,7 +408,7 @@ func (l *loop) reply(c *conn, b []byte, at int) {
 	c.nc.SetBuffer(b)
 	c.replyBytes = max(len(b)-at, c.replyBytes-c.replyBytes/64)
 	c.stats.sent++
-	l.stats.sent++
+	l.stats.reply(len(b)-at-4, l.nowNs)
 }
 
 // hear notes that a session's client is alive.

@@ -41,6 +41,7 @@ func (l *loop) answer(c *conn, xid int32, op proto.Op, body []byte) bool {
 	case proto.OpPing:
 		b, at := beginReply(c.nc.Buffer(), proto.XidPing, l.root.Zxid(), proto.OK)
 		l.reply(c, b, at)
+		l.answered(c, xid, op, l.root.Zxid())
 		return true
 	case proto.OpSetWatches, proto.OpSetWatches2:
 		return l.setWatches(c, xid, op, body)
@@ -63,7 +64,7 @@ func (l *loop) answer(c *conn, xid int32, op proto.Op, body []byte) bool {
 		}
 	}
 	l.reply(c, b, at)
-	c.stats.lastZxid = l.root.Zxid()
+	l.answered(c, xid, op, l.root.Zxid())
 	if code == errUnknownOp {
 		l.srv.refused(c, "unknown operation %v", op)
 		l.close(c)
@@ -422,13 +423,15 @@ func (l *loop) slowDone(c *conn, frame []byte) {
 		return
 	}
 	l.begin()
+	l.stats.reply(len(frame)-4, l.nowNs)
+	p := c.pending.first()
+	l.answered(c, p.xid, p.op, proto.Zxid(binary.BigEndian.Uint64(frame[8:])))
 	if b := c.nc.Buffer(); len(b) > 0 {
 		frame = append(b, frame...)
 	} // else the frame, which may be large, becomes the buffer as it is
 	c.nc.SetBuffer(append(frame, c.deferred...))
 	c.deferred = nil
 	c.stats.sent++
-	l.stats.sent++
 	l.pop(c)
 	l.drain(c)
 	l.end()

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +36,8 @@ type Options struct {
 	Logger *slog.Logger
 	FS     wal.FS // nil: the operating system's
 	Loops  int    // 0: one per core
+
+	ConfigText string // what Config was read from, for operators who ask
 }
 
 // A Server is one running server.
@@ -60,6 +61,9 @@ type Server struct {
 	core      *core
 	log       *wal.Runner
 	snapshots snapshotter
+	monitor   monitor
+	tally     coreStats // the core goroutine's
+	initial   string    // Options.ConfigText
 
 	outstandingMax int64
 	live           atomic.Int64 // client connections
@@ -81,7 +85,8 @@ type Server struct {
 func Start(o Options) (*Server, error) {
 	s := &Server{
 		cfg: o.Config, build: o.Build, logger: o.Logger, started: time.Now(),
-		inbox: newInbox(), outstandingMax: int64(o.Config.GlobalOutstandingLimit),
+		initial: o.ConfigText,
+		inbox:   newInbox(), outstandingMax: int64(o.Config.GlobalOutstandingLimit),
 		coreStop: make(chan struct{}), coreDone: make(chan struct{}),
 		stopping: make(chan struct{}), stopped: make(chan struct{}), failed: make(chan error, 1),
 		broken: make(chan struct{}), slowSlots: make(chan struct{}, slowReadsMax()),
@@ -95,9 +100,16 @@ func Start(o Options) (*Server, error) {
 	if err := s.openFiles(); err != nil {
 		return nil, err
 	}
-	if err := s.serve(o); err != nil {
-		return nil, errors.Join(err, s.lock.Close())
+	s.monitor.srv = s
+	s.monitor.trace.Store(defaultTraceMask)
+	err := s.monitor.listenHTTP()
+	if err == nil {
+		err = s.serve(o)
 	}
+	if err != nil {
+		return nil, errors.Join(err, s.monitor.closeHTTP(context.Background()), s.lock.Close())
+	}
+	s.monitor.phase.Store(phaseServing)
 	return s, nil
 }
 
@@ -107,7 +119,11 @@ func (s *Server) configure(o Options) (err error) {
 	s.files = wal.Options{
 		FS: o.FS, PreallocBytes: c.PreAllocBytes, LogSizeLimit: c.TxnLogSizeLimitBytes,
 		NoSync: !c.ForceSync, SlowSync: c.FsyncWarning, Now: time.Now,
+		Synced: func(took time.Duration) {
+			s.monitor.rare.note(func(n *rareCounts) { n.fsync.Add(took.Nanoseconds()) })
+		},
 		OnSlowSync: func(took time.Duration, file string) {
+			s.monitor.rare.note(func(n *rareCounts) { n.slowSyncs++ })
 			s.logger.Warn("fsync of the log was slow", "took", took, "file", file)
 		},
 		Repaired: func(r wal.Repair) {
@@ -156,8 +172,8 @@ func (s *Server) sayUnserved() error {
 		asked bool
 		keys  string
 	}{
-		{c.Admin.Enable, "admin.enableServer"},
-		{strings.Contains(c.MetricsProviderClassName, "Prometheus"), "metricsProvider.className"},
+		{c.Admin.Enable && (c.Admin.ForceHTTPS || c.Admin.PortUnification ||
+			c.Admin.NeedClientAuth), "admin.forceHttps, admin.portUnification, admin.needClientAuth"},
 		{c.AuditEnable, "audit.enable"},
 		{c.ConnectionThrottle.Tokens > 0, "connection_throttle_*"},
 		{c.RequestThrottle.MaxRequests > 0, "request_throttle_*"},
@@ -241,7 +257,8 @@ func (s *Server) newCore(r recovered) *core {
 			reapNeverUsedMs: c.ContainerMaxNeverUsed.Milliseconds(),
 			providers:       s.providers, softQuota: s.overSoftQuota,
 		},
-		head: r.head, leader: zab.NewLeader(zab.Majority{standaloneID}, zxid), open: &batch{number: 1},
+		digests: r.digests,
+		head:    r.head, leader: zab.NewLeader(zab.Majority{standaloneID}, zxid), open: &batch{number: 1},
 		spread: newSpread(time.Now().UnixNano(), c.SnapCount, c.SnapSizeLimitBytes),
 	}
 	// The wall clock, so that ids of an earlier boot do not come again.
@@ -307,6 +324,7 @@ func (s *Server) Stop() error {
 		ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 		defer cancel()
 		close(s.stopping)
+		s.monitor.phase.Store(phaseStopping)
 		s.net.CloseListeners()
 		s.drainCore(ctx)
 		err = s.net.Stop(ctx)
@@ -314,7 +332,7 @@ func (s *Server) Stop() error {
 		<-s.coreDone
 		s.snapshots.stop()
 		s.aside.Wait()
-		err = errors.Join(err, s.log.Close(), s.lock.Close())
+		err = errors.Join(err, s.monitor.closeHTTP(ctx), s.log.Close(), s.lock.Close())
 		close(s.stopped)
 	})
 	<-s.stopped

@@ -251,6 +251,7 @@ func (c *core) onAnswered(n int) {
 
 // expire closes a session on the server's own account, and its connection if it holds one.
 func (c *core) expire(s *session) {
+	c.expired++
 	r := request{op: proto.OpCloseSession, session: s.id}
 	e := entry{kind: entryNone, op: proto.OpCloseSession}
 	if s.conn != nil {

@@ -17,17 +17,24 @@ func (s *Server) run() {
 		now := clock{wallMs: time.Now().UnixMilli(), monoMs: s.clockMs()}
 		in.resting = s.snapshots.resting(now.monoMs)
 		s.core.turn(&in, now)
+		s.tally.requests += int64(len(in.requests))
 		s.perform(&s.core.out)
 	}
 }
 
 // perform does what a turn asked for: the log first, then the feed.
 func (s *Server) perform(out *outputs) {
+	now := int64(0)
+	if len(out.appends)+len(out.publish) > 0 {
+		now = time.Since(s.started).Nanoseconds()
+	}
 	for _, item := range out.appends {
 		s.log.Append(item)
+		s.tally.hand(item.Last, now)
 	}
 	for _, b := range out.publish {
 		s.feed.publish(b)
+		s.tally.publish(b, now)
 		if b.snapshot {
 			s.snapshots.offer(b.root)
 		}

@@ -276,10 +276,18 @@ func (l *loop) work() {
 	}
 }
 
+func (j *job) op() proto.Op {
+	if j.q.Two {
+		return proto.OpSetWatches2
+	}
+	return proto.OpSetWatches
+}
+
 // jobDone answers a setWatches.
 func (l *loop) jobDone(j *job) {
 	b, at := beginReply(j.conn.nc.Buffer(), j.xid, l.root.Zxid(), proto.OK)
 	l.reply(j.conn, b, at)
+	l.answered(j.conn, j.xid, j.op(), l.root.Zxid())
 }
 
 // step looks at the next slice of paths, and tells whether that was all.

@@ -2,18 +2,12 @@ package server
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
-	"net"
-	"os"
-	"runtime"
+	"maps"
 	"slices"
-	"strconv"
-	"strings"
-	"syscall"
-	"time"
 
-	"github.com/meerkat-zk/meerkat/tree"
-	"github.com/meerkat-zk/meerkat/wal"
+	"github.com/meerkat-zk/meerkat/server/admin"
 )
 
 // Four-letter words: plain text in, plain text out, then the connection is closed
@@ -21,25 +15,41 @@ import (
 
 // words are those that are known, and who answers. A word that is not whitelisted is known all
 // the same.
-var words = map[string]func(s *Server, w *bytes.Buffer, root *tree.Root){
-	"ruok": func(_ *Server, w *bytes.Buffer, _ *tree.Root) { w.WriteString("imok") },
-	"srvr": wordSrvr,
-	"stat": wordStat,
-	"mntr": wordMntr,
-	"isro": func(_ *Server, w *bytes.Buffer, _ *tree.Root) { w.WriteString("rw") },
+var words = map[string]func(m *monitor, w *bytes.Buffer){
 	"conf": wordConf,
-	"envi": wordEnvi,
-	"wchs": wordWchs,
+	"cons": wordCons,
+	"crst": func(m *monitor, w *bytes.Buffer) {
+		m.ResetConns()
+		w.WriteString("Connection stats reset.\n")
+	},
 	"dirs": wordDirs,
-	"cons": nil, "crst": nil, "dump": nil, "gtmk": nil, "stmk": nil, "srst": nil,
-	"wchc": nil, "wchp": nil, "hash": nil,
+	"dump": wordDump,
+	"envi": wordEnvi,
+	"gtmk": func(m *monitor, w *bytes.Buffer) { fmt.Fprint(w, m.TraceMask()) },
+	"hash": wordHash,
+	"isro": func(_ *monitor, w *bytes.Buffer) { w.WriteString("rw") },
+	"mntr": wordMntr,
+	"ruok": func(_ *monitor, w *bytes.Buffer) { w.WriteString("imok") },
+	"srst": func(m *monitor, w *bytes.Buffer) {
+		m.ResetStats()
+		w.WriteString("Server stats reset.\n")
+	},
+	"srvr":  wordSrvr,
+	"stat":  wordStat,
+	wordSet: func(m *monitor, w *bytes.Buffer) { fmt.Fprint(w, m.TraceMask()) },
+	"wchc":  wordWchc,
+	"wchp":  wordWchp,
+	"wchs":  wordWchs,
 }
+
+// wordSet is followed by eight bytes: the trace mask that it sets.
+const wordSet = "stmk"
 
 // telnetInterrupt is what a telnet sends for ^C.
 const telnetInterrupt = "\xff\xf4\xff\xfd"
 
 // word answers a four-letter word at the start of a connection. used is -1 when there are
-// fewer than four bytes yet.
+// fewer bytes yet than it needs.
 func (l *loop) word(c *conn, in []byte) (used int, isWord bool) {
 	if len(in) < 4 {
 		return -1, false
@@ -53,9 +63,19 @@ func (l *loop) word(c *conn, in []byte) (used int, isWord bool) {
 		l.close(c)
 		return len(in), true
 	}
+	m := &l.srv.monitor
+	allowed := l.srv.whitelist[name] || l.srv.whitelist["*"]
+	if name == wordSet && allowed {
+		if len(in) < 12 {
+			return -1, false
+		}
+		m.SetTraceMask(int64(binary.BigEndian.Uint64(in[4:])))
+	}
 	l.stats.received++
+	l.stats.bytesIn += 4
+	c.stats.received++
 	switch {
-	case !(l.srv.whitelist[name] || l.srv.whitelist["*"]) || answer == nil:
+	case !allowed:
 		text := name + " is not executed because it is not in the whitelist.\n"
 		c.nc.SetBuffer(append(c.nc.Buffer(), text...))
 		l.close(c)
@@ -66,14 +86,14 @@ func (l *loop) word(c *conn, in []byte) (used int, isWord bool) {
 	default:
 		c.state = connWaiting
 		c.nc.Pause() // a client that half-closes behind its word is answered all the same
-		root := l.root
 		l.srv.aside.Add(1)
 		go func() { // words look at every loop and at files: never on a loop
 			defer l.srv.aside.Done()
 			var w bytes.Buffer
-			answer(l.srv, &w, root)
+			answer(m, &w)
 			l.nl.Execute(func() {
 				if c.state == connWaiting {
+					l.stats.sent++
 					c.nc.SetBuffer(append(c.nc.Buffer(), w.Bytes()...))
 					l.close(c)
 				}
@@ -83,144 +103,165 @@ func (l *loop) word(c *conn, in []byte) (used int, isWord bool) {
 	return len(in), true
 }
 
-func (s *Server) versionLine() string {
-	return fmt.Sprintf("%s, built on %s", s.build.Version, s.build.Date)
+func wordSrvr(m *monitor, w *bytes.Buffer) {
+	fmt.Fprintf(w, "Zookeeper version: %s\n", m.Version())
+	serverLines(m, w)
 }
 
-func wordSrvr(s *Server, w *bytes.Buffer, root *tree.Root) {
-	fmt.Fprintf(w, "Zookeeper version: %s\n", s.versionLine())
-	serverLines(s, w, root)
-}
-
-func wordStat(s *Server, w *bytes.Buffer, root *tree.Root) {
-	fmt.Fprintf(w, "Zookeeper version: %s\nClients:\n", s.versionLine())
-	for _, line := range s.eachConn(func(c *conn) string {
-		return fmt.Sprintf(" /%s[%d](queued=%d,recved=%d,sent=%d)\n", c.nc.RemoteAddr(), 1,
-			c.pending.len(), c.stats.received, c.stats.sent)
-	}) {
-		w.WriteString(line)
+func wordStat(m *monitor, w *bytes.Buffer) {
+	fmt.Fprintf(w, "Zookeeper version: %s\nClients:\n", m.Version())
+	for _, c := range m.Conns() {
+		connLine(w, &c)
+		w.WriteString(")\n")
 	}
 	w.WriteByte('\n')
-	serverLines(s, w, root)
+	serverLines(m, w)
 }
 
 // serverLines are the lines that srvr and stat share (ServerStats.toString).
-func serverLines(s *Server, w *bytes.Buffer, root *tree.Root) {
-	least, mean, most := s.latencies()
-	fmt.Fprintf(w, "Latency min/avg/max: %d/%.4f/%d\n", least, mean, most)
-	fmt.Fprintf(w, "Received: %d\nSent: %d\n", s.total(statReceived), s.total(statSent))
-	fmt.Fprintf(w, "Connections: %d\nOutstanding: %d\n", s.live.Load(), s.inFlight.Load())
-	fmt.Fprintf(w, "Zxid: 0x%x\nMode: standalone\nNode count: %d\n",
-		int64(root.Zxid()), root.NodeCount())
+func serverLines(m *monitor, w *bytes.Buffer) {
+	t := m.Stats()
+	fmt.Fprintf(w, "Latency min/avg/max: %d/%v/%d\n", t.MinMs, t.AvgMs, t.MaxMs)
+	fmt.Fprintf(w, "Received: %d\nSent: %d\n", t.Received, t.Sent)
+	fmt.Fprintf(w, "Connections: %d\nOutstanding: %d\n", t.Connections, t.Outstanding)
+	fmt.Fprintf(w, "Zxid: 0x%x\nMode: standalone\nNode count: %d\n", int64(t.Zxid), t.Nodes)
 }
 
-// eachConn asks every loop for a line about each of its connections.
-func (s *Server) eachConn(line func(*conn) string) []string {
-	var all []string
-	for _, l := range s.loops {
-		got := make(chan []string, 1) // the loop sends once; we receive once
-		l.nl.Execute(func() {
-			var lines []string
-			for c := range l.conns {
-				lines = append(lines, line(c))
+// connLine is the part of a connection's line that cons and stat share
+// (ServerCnxn.dumpConnectionInfo).
+func connLine(w *bytes.Buffer, c *admin.Conn) {
+	fmt.Fprintf(w, " /%s[%x](queued=%d,recved=%d,sent=%d", c.Remote, c.Interest, c.Queued,
+		c.Received, c.Sent)
+}
+
+func wordCons(m *monitor, w *bytes.Buffer) {
+	for _, c := range m.Conns() {
+		connLine(w, &c)
+		if c.Session != 0 {
+			fmt.Fprintf(w, ",sid=0x%x,lop=%s,est=%d,to=%d", uint64(c.Session), c.LastOp,
+				c.EstablishedMs, c.TimeoutMs)
+			if c.LastCxid >= 0 {
+				fmt.Fprintf(w, ",lcxid=0x%x", c.LastCxid)
 			}
-			got <- lines
-		})
-		select {
-		case lines := <-got:
-			all = append(all, lines...)
-		case <-s.stopped:
-			return all
+			fmt.Fprintf(w, ",lzxid=0x%x,lresp=%d,llat=%d,minlat=%d,avglat=%d,maxlat=%d",
+				uint64(c.LastZxid), c.LastResponseMs, c.LastLatencyMs, c.MinLatencyMs,
+				c.AvgLatencyMs, c.MaxLatencyMs)
 		}
+		w.WriteString(")\n")
 	}
-	slices.Sort(all)
-	return all
+	w.WriteByte('\n')
 }
 
-func wordMntr(s *Server, w *bytes.Buffer, root *tree.Root) {
-	least, mean, most := s.latencies()
-	var limit syscall.Rlimit
-	_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit) // 0 is shown when it cannot be read
-	open := 0
-	if fds, err := os.ReadDir("/proc/self/fd"); err == nil {
-		open = len(fds)
-	}
-	lines := []struct {
-		name  string
-		value any
-	}{
-		{"version", s.versionLine()},
-		{"server_state", "standalone"},
-		{"ephemerals_count", root.EphemeralCount()},
-		{"min_latency", least},
-		{"avg_latency", fmt.Sprintf("%.4f", mean)},
-		{"max_latency", most},
-		{"num_alive_connections", s.live.Load()},
-		{"outstanding_requests", s.inFlight.Load()},
-		{"znode_count", root.NodeCount()},
-		{"watch_count", s.total(statWatches)},
-		{"approximate_data_size", root.DataSize()},
-		{"global_sessions", root.SessionCount()},
-		{"packets_received", s.total(statReceived)},
-		{"packets_sent", s.total(statSent)},
-		{"open_file_descriptor_count", open},
-		{"max_file_descriptor_count", limit.Cur},
-		{"uptime", time.Since(s.started).Milliseconds()},
-		{"connection_rejected", s.rejected.Load()},
-	}
-	for _, x := range lines {
-		fmt.Fprintf(w, "zk_%s\t%v\n", x.name, x.value)
+// wordMntr shows each metric on a line of its own. Every name is of word characters and every
+// value but version and state a number, as parsers want.
+func wordMntr(m *monitor, w *bytes.Buffer) {
+	fmt.Fprintf(w, "zk_version\t%s\nzk_server_state\tstandalone\n", m.Version())
+	for _, x := range m.Metrics(false) {
+		x.Each(func(name string, value any) { fmt.Fprintf(w, "zk_%s\t%v\n", name, value) })
 	}
 }
 
-func wordConf(s *Server, w *bytes.Buffer, _ *tree.Root) {
-	port := 0
-	if a := s.net.Addrs(); len(a) > 0 {
-		port = portOf(a[0])
-	}
+func wordConf(m *monitor, w *bytes.Buffer) {
+	c := m.Conf()
+	data, log := m.Dirs()
 	fmt.Fprintf(w, "clientPort=%d\nsecureClientPort=-1\ndataDir=%s\ndataDirSize=%d\n"+
 		"dataLogDir=%s\ndataLogSize=%d\ntickTime=%d\nmaxClientCnxns=%d\n"+
-		"minSessionTimeout=%d\nmaxSessionTimeout=%d\nclientPortListenBacklog=%d\nserverId=0\n",
-		port, s.files.SnapDir, dirSize(s.files.SnapDir), s.files.LogDir, dirSize(s.files.LogDir),
-		s.cfg.TickTime.Milliseconds(), s.cfg.MaxClientCnxns,
-		s.cfg.MinSessionTimeout.Milliseconds(), s.cfg.MaxSessionTimeout.Milliseconds(),
-		s.cfg.ClientPortListenBacklog)
+		"minSessionTimeout=%d\nmaxSessionTimeout=%d\nclientPortListenBacklog=%d\nserverId=%d\n",
+		c.ClientPort, c.DataDir, data, c.LogDir, log, c.TickMs, c.MaxClientCnxns,
+		c.MinTimeoutMs, c.MaxTimeoutMs, c.Backlog, c.ServerID)
 }
 
-func wordEnvi(s *Server, w *bytes.Buffer, _ *tree.Root) {
-	host, _ := os.Hostname() // an unknown name is shown as an empty one
-	dir, _ := os.Getwd()     // likewise
-	fmt.Fprintf(w, "Environment:\nzookeeper.version=%s\nhost.name=%s\nos.name=%s\n"+
-		"os.arch=%s\nuser.dir=%s\ngo.version=%s\n", s.versionLine(), host,
-		strings.ToUpper(runtime.GOOS[:1])+runtime.GOOS[1:], runtime.GOARCH, dir, runtime.Version())
-}
-
-// wordWchs counts data watches, as Java does; a path that is watched on several loops counts on
-// each.
-func wordWchs(s *Server, w *bytes.Buffer, _ *tree.Root) {
-	fmt.Fprintf(w, "%d connections watching %d paths\nTotal watches:%d\n",
-		s.total(statWatchers), s.total(statDataPaths), s.total(statDataWatches))
-}
-
-func wordDirs(s *Server, w *bytes.Buffer, _ *tree.Root) {
-	fmt.Fprintf(w, "datadir_size: %d\nlogdir_size: %d\n",
-		dirSize(s.files.SnapDir), dirSize(s.files.LogDir))
-}
-
-func portOf(a net.Addr) int {
-	_, port, err := net.SplitHostPort(a.String())
-	if err != nil {
-		return 0
+func wordEnvi(m *monitor, w *bytes.Buffer) {
+	w.WriteString("Environment:\n")
+	for _, f := range m.Environment() {
+		fmt.Fprintf(w, "%s=%v\n", f.Name, f.Value)
 	}
-	n, _ := strconv.Atoi(port) // a listening address has a number
-	return n
 }
 
-// dirSize is the size of the files in a directory, 0 when it cannot be read.
-func dirSize(dir string) int64 {
-	n, err := wal.DirSize(wal.OS, dir)
-	if err != nil {
-		return 0
+func wordDirs(m *monitor, w *bytes.Buffer) {
+	data, log := m.Dirs()
+	fmt.Fprintf(w, "datadir_size: %d\nlogdir_size: %d\n", data, log)
+}
+
+// javaDate is how Java writes a Date.
+const javaDate = "Mon Jan 02 15:04:05 MST 2006"
+
+// wordDump shows sessions and connections by the time at which they end unless they are heard
+// from (ExpiryQueue.dump), and who owns which ephemerals.
+func wordDump(m *monitor, w *bytes.Buffer) {
+	total, lines := 0, bytes.Buffer{}
+	sessions := m.Sessions()
+	for _, d := range sessions {
+		fmt.Fprintf(&lines, "%d expire at %s:\n", len(d.Sessions), d.At.Format(javaDate))
+		for _, id := range d.Sessions {
+			fmt.Fprintf(&lines, "\t0x%x\n", uint64(id))
+		}
+		total += len(d.Sessions)
 	}
-	return n
+	fmt.Fprintf(w, "SessionTracker dump:\nSession Sets (%d)/(%d):\n%s", len(sessions), total,
+		lines.Bytes())
+	owners := m.Ephemerals()
+	fmt.Fprintf(w, "ephemeral nodes dump:\nSessions with Ephemerals (%d):\n", len(owners))
+	for _, o := range owners {
+		fmt.Fprintf(w, "0x%x:\n", uint64(o.Session))
+		for _, path := range o.Paths {
+			fmt.Fprintf(w, "\t%s\n", path)
+		}
+	}
+	dumpConns(m, w)
+}
+
+func dumpConns(m *monitor, w *bytes.Buffer) {
+	conns := m.Conns()
+	tick := m.srv.core.tickMs
+	byTick := map[int64][]admin.Conn{}
+	for _, c := range conns {
+		at := (c.DeadlineMs/tick + 1) * tick
+		byTick[at] = append(byTick[at], c)
+	}
+	fmt.Fprintf(w, "Connections dump:\nConnections Sets (%d)/(%d):\n", len(byTick), len(conns))
+	for _, at := range slices.Sorted(maps.Keys(byTick)) {
+		fmt.Fprintf(w, "%d expire at %s:\n", len(byTick[at]),
+			m.deadline(at, nil).At.Format(javaDate))
+		for _, c := range byTick[at] {
+			fmt.Fprintf(w, "\tip: /%s sessionId: 0x%x\n", c.Remote, uint64(c.Session))
+		}
+	}
+}
+
+// wordHash shows the digests of the past; zxids in hex, digests in decimal.
+func wordHash(m *monitor, w *bytes.Buffer) {
+	for _, d := range m.Digests() {
+		fmt.Fprintf(w, "%x: %d\n", uint64(d.Zxid), d.Digest)
+	}
+}
+
+// wordWchs counts data watches, as Java does.
+func wordWchs(m *monitor, w *bytes.Buffer) {
+	watches, total := m.Watches(), 0
+	for _, x := range watches {
+		total += len(x.Paths)
+	}
+	fmt.Fprintf(w, "%d connections watching %d paths\nTotal watches:%d\n", len(watches),
+		len(admin.ByPath(watches)), total)
+}
+
+func wordWchc(m *monitor, w *bytes.Buffer) {
+	for _, x := range m.Watches() {
+		fmt.Fprintf(w, "0x%x\n", uint64(x.Session))
+		for _, path := range x.Paths {
+			fmt.Fprintf(w, "\t%s\n", path)
+		}
+	}
+	w.WriteByte('\n')
+}
+
+func wordWchp(m *monitor, w *bytes.Buffer) {
+	for _, x := range admin.ByPath(m.Watches()) {
+		fmt.Fprintf(w, "%s\n", x.Path)
+		for _, id := range x.Sessions {
+			fmt.Fprintf(w, "\t0x%x\n", uint64(id))
+		}
+	}
+	w.WriteByte('\n')
 }

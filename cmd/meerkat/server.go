@@ -37,7 +37,7 @@ func serverCommand() *cobra.Command {
 			if pprofAddr != "" {
 				go servePprof(pprofAddr, logger) // ends with the process
 			}
-			return serve(cmd.Context(), cfg, logger)
+			return serve(cmd.Context(), cfg, configText(args), logger)
 		},
 	}
 	cmd.Flags().StringVar(&logFormat, "log", "text", "log format: text or json")
@@ -65,6 +65,18 @@ func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 		return slog.New(slog.NewJSONHandler(w, o)), nil
 	}
 	return nil, fmt.Errorf("--log: %q is neither text nor json", format)
+}
+
+// configText is the configuration file as it is, for operators who ask the running server.
+func configText(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	text, err := os.ReadFile(args[0])
+	if err != nil {
+		return "" // it was there a moment ago; nothing else depends on it
+	}
+	return string(text)
 }
 
 func loadConfig(args []string, stderr io.Writer, logger *slog.Logger) (*zoocfg.Config, error) {
@@ -95,14 +107,14 @@ func loadConfig(args []string, stderr io.Writer, logger *slog.Logger) (*zoocfg.C
 const threadsPerCore = 2
 
 // serve runs a server until the context ends or it cannot go on.
-func serve(ctx context.Context, cfg *zoocfg.Config, logger *slog.Logger) error {
+func serve(ctx context.Context, cfg *zoocfg.Config, text string, logger *slog.Logger) error {
 	defer tuneMemory()()
 	loops := runtime.GOMAXPROCS(0)
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(threadsPerCore * loops)
 	}
 	s, err := server.Start(server.Options{
-		Config: cfg, Build: build(), Logger: logger, Loops: loops,
+		Config: cfg, ConfigText: text, Build: build(), Logger: logger, Loops: loops,
 	})
 	if err != nil {
 		return &exitError{exitDataDir, err}

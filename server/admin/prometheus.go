@@ -2,6 +2,7 @@ package admin
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -86,7 +87,8 @@ func histogram(m *metrics.Metric, labels, values []string) prometheus.Metric {
 	for _, ns := range boundsNs {
 		buckets[float64(ns)/1e9] = uint64(m.Hist.Below(ns))
 	}
-	d := prometheus.NewDesc("meerkat_"+m.Name+"_seconds", m.Name+" as a histogram", labels, nil)
+	name := "meerkat_" + strings.TrimSuffix(m.Name, "_ms") + "_seconds"
+	d := prometheus.NewDesc(name, m.Name+" as a histogram", labels, nil)
 	return prometheus.MustNewConstHistogram(d, uint64(m.Hist.Count), float64(m.Hist.Sum)/1e9,
 		buckets, values...)
 }

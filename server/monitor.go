@@ -1,0 +1,538 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"os"
+	"os/user"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/meerkat-zk/meerkat/proto"
+	"github.com/meerkat-zk/meerkat/server/admin"
+	"github.com/meerkat-zk/meerkat/server/metrics"
+	"github.com/meerkat-zk/meerkat/tree"
+	"github.com/meerkat-zk/meerkat/wal"
+)
+
+// How a server's facts are gathered: each loop and the core copy what they own when they are
+// asked, each at a moment of its own. The words (words.go) and the HTTP server (server/admin)
+// show the facts. All of it runs beside the loops.
+
+// A monitor tells facts about its server; it implements admin.Source.
+type monitor struct {
+	srv    *Server
+	rare   rareStats
+	phase  atomic.Int32 // how far the server is; admin may ask before it serves
+	trace  atomic.Int64 // the trace mask: kept for who sets it, and without effect
+	served []*admin.Server
+}
+
+// Phases of a server.
+const (
+	phaseLoading int32 = iota
+	phaseServing
+	phaseStopping
+)
+
+// defaultTraceMask is Java's (ZooTrace).
+const defaultTraceMask = 306
+
+var errStopping = errors.New("the server is stopping")
+
+// fromLoops has every loop run ask, all at once, and takes in what they return.
+func fromLoops[T any](m *monitor, ask func(*loop) T, take func(T)) error {
+	got := make(chan T, len(m.srv.loops)) // each loop sends once
+	for _, l := range m.srv.loops {
+		l.nl.Execute(func() { got <- ask(l) })
+	}
+	for range m.srv.loops {
+		select {
+		case x := <-got:
+			take(x)
+		case <-m.srv.coreDone: // loops end before the core, and drop what they are asked
+			return errStopping
+		}
+	}
+	return nil
+}
+
+// fromCore has the core's goroutine run ask.
+func fromCore[T any](m *monitor, ask func(*core) T) (T, error) {
+	got := make(chan T, 1) // the core sends once
+	m.srv.inbox.put(func(b *inbox) {
+		b.calls = append(b.calls, func(c *core) { got <- ask(c) })
+	})
+	select {
+	case x := <-got:
+		return x, nil
+	case <-m.srv.coreDone:
+		var none T
+		return none, errStopping
+	}
+}
+
+// root is the newest root that a loop shows.
+func (m *monitor) root() *tree.Root {
+	var newest *tree.Root
+	_ = fromLoops(m, func(l *loop) *tree.Root { return l.root }, func(r *tree.Root) {
+		if r != nil && (newest == nil || r.Zxid() > newest.Zxid()) {
+			newest = r
+		}
+	})
+	if newest == nil { // they are gone
+		return tree.NewHead(tree.Options{}).Freeze()
+	}
+	return newest
+}
+
+// A census is what loops and core counted.
+type census struct {
+	counters
+	core                                      coreStats
+	watches, dataWatches, dataPaths, watchers int
+}
+
+// census counts since the last reset, or always.
+func (m *monitor) census(always bool) *census {
+	type part struct {
+		counters
+		entries, dataEntries, dataPaths, watchers int
+	}
+	n := &census{}
+	_ = fromLoops(m, func(l *loop) *part {
+		p := &part{l.stats.counters, l.watches.entries, l.watches.dataEntries,
+			l.watches.dataPaths, l.watches.watchers}
+		if l.stats.base != nil && !always {
+			p.since(l.stats.base)
+		}
+		return p
+	}, func(p *part) {
+		n.merge(&p.counters)
+		n.watches += p.entries
+		n.dataWatches += p.dataEntries
+		n.dataPaths += p.dataPaths
+		n.watchers += p.watchers
+	})
+	n.core, _ = fromCore(m, func(c *core) coreStats {
+		t := m.srv.tally
+		t.handed, t.expired = nil, c.expired
+		if t.base != nil && !always {
+			t.since(t.base)
+		}
+		return t
+	})
+	return n
+}
+
+// ResetStats sets the counters back (ServerStats.reset), save those that Prometheus sees.
+func (m *monitor) ResetStats() {
+	_ = fromLoops(m, func(l *loop) error {
+		base := l.stats.counters
+		l.stats.base = &base
+		l.stats.forget()
+		return nil
+	}, func(error) {})
+	_, _ = fromCore(m, func(c *core) error {
+		t := &m.srv.tally
+		base := *t
+		base.handed, base.base, base.expired = nil, nil, c.expired
+		t.base = &base
+		t.batches.Forget()
+		t.logNs.Forget()
+		return nil
+	})
+	m.rare.reset()
+}
+
+// ResetConns sets the counters of all connections back.
+func (m *monitor) ResetConns() {
+	_ = fromLoops(m, func(l *loop) error {
+		for c := range l.conns {
+			c.stats = newConnStats()
+		}
+		return nil
+	}, func(error) {})
+}
+
+// Serving implements admin.Source.
+func (m *monitor) Serving() bool { return m.phase.Load() == phaseServing }
+
+// Live tells whether all goroutines that clients wait for still turn.
+func (m *monitor) Live() error {
+	select {
+	case <-m.srv.broken:
+		return errors.New("a write or an fsync of the log failed: nothing more becomes durable")
+	default:
+	}
+	if !m.Serving() {
+		return nil // to load takes as long as it takes
+	}
+	done := make(chan string, 2) // each of the two sends once
+	go func() {                  // ends when all loops have answered, or with the server
+		_ = fromLoops(m, func(*loop) error { return nil }, func(error) {})
+		done <- "core"
+	}()
+	go func() { // likewise
+		_, _ = fromCore(m, func(*core) error { return nil })
+		done <- "loop"
+	}()
+	late := time.NewTimer(probeTimeout)
+	defer late.Stop()
+	missing := "loops and core"
+	for range 2 {
+		select {
+		case other := <-done:
+			missing = other
+		case <-late.C:
+			return fmt.Errorf("no answer within %v from: %s", probeTimeout, missing)
+		}
+	}
+	return nil
+}
+
+// Ready tells whether clients are served now.
+func (m *monitor) Ready() error {
+	switch m.phase.Load() {
+	case phaseLoading:
+		return errors.New("the data is being loaded")
+	case phaseStopping:
+		return errStopping
+	}
+	if err := m.Live(); err != nil {
+		return err
+	}
+	oldest, err := fromCore(m, func(*core) int64 {
+		if len(m.srv.tally.handed) == 0 {
+			return 0
+		}
+		return m.srv.tally.handed[0].ns
+	})
+	if err != nil {
+		return err
+	}
+	if waits := time.Since(m.srv.started) - time.Duration(oldest); oldest > 0 &&
+		waits > logStuckAfter {
+		return fmt.Errorf("writes wait: the log has not finished a batch for %v",
+			waits.Round(time.Second))
+	}
+	return nil
+}
+
+// Version implements admin.Source.
+func (m *monitor) Version() string {
+	return fmt.Sprintf("%s, built on %s", m.srv.build.Version, m.srv.build.Date)
+}
+
+// Environment implements admin.Source. What Java tells of its machine is left out.
+func (m *monitor) Environment() []admin.Field {
+	host, _ := os.Hostname() // what is unknown is shown as an empty text
+	dir, _ := os.Getwd()
+	home, _ := os.UserHomeDir()
+	name := ""
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	var mem runtime.MemStats
+	runtime.ReadMemStats(&mem)
+	mb := func(bytes uint64) string { return strconv.FormatUint(bytes>>20, 10) + "MB" }
+	return []admin.Field{{Name: "zookeeper.version", Value: m.Version()},
+		{Name: "host.name", Value: host},
+		{Name: "go.version", Value: runtime.Version()},
+		{Name: "os.name", Value: strings.ToUpper(runtime.GOOS[:1]) + runtime.GOOS[1:]},
+		{Name: "os.arch", Value: runtime.GOARCH},
+		{Name: "user.name", Value: name}, {Name: "user.home", Value: home},
+		{Name: "user.dir", Value: dir},
+		{Name: "os.memory.free", Value: mb(mem.HeapIdle - mem.HeapReleased)},
+		{Name: "os.memory.total", Value: mb(mem.Sys)}}
+}
+
+// Conf implements admin.Source.
+func (m *monitor) Conf() admin.Conf {
+	s, c := m.srv, m.srv.cfg
+	port := 0
+	if a := s.net.Addrs(); len(a) > 0 {
+		port = portOf(a[0])
+	}
+	return admin.Conf{ClientPort: port, DataDir: s.files.SnapDir, LogDir: s.files.LogDir,
+		TickMs: c.TickTime.Milliseconds(), MaxClientCnxns: c.MaxClientCnxns,
+		MinTimeoutMs: c.MinSessionTimeout.Milliseconds(),
+		MaxTimeoutMs: c.MaxSessionTimeout.Milliseconds(), Backlog: c.ClientPortListenBacklog,
+		Initial: s.initial}
+}
+
+// Conns implements admin.Source: all connections, by address.
+func (m *monitor) Conns() []admin.Conn {
+	var all []admin.Conn
+	started := m.srv.started.UnixMilli()
+	_ = fromLoops(m, func(l *loop) []admin.Conn {
+		out := make([]admin.Conn, 0, len(l.conns))
+		for c := range l.conns {
+			out = append(out, connFacts(c, started))
+		}
+		return out
+	}, func(some []admin.Conn) { all = append(all, some...) })
+	slices.SortFunc(all, func(x, y admin.Conn) int { return strings.Compare(x.Remote, y.Remote) })
+	return all
+}
+
+func connFacts(c *conn, startedMs int64) admin.Conn {
+	t := &c.stats
+	f := admin.Conn{Remote: c.nc.RemoteAddr().String(), Queued: c.pending.len(),
+		Received: t.received, Sent: t.sent, LastOp: "NA", EstablishedMs: startedMs + c.openedMs,
+		LastCxid: t.lastCxid, LastZxid: t.lastZxid, DeadlineMs: c.openedMs}
+	if !c.nc.Paused() {
+		f.Interest = 1
+	}
+	if c.nc.Unsent() > 0 {
+		f.Interest |= 4
+	}
+	if c.state == connLive || c.state == connClosing {
+		f.Session, f.TimeoutMs = c.session, c.timeoutMs
+		f.DeadlineMs = c.heardMs + int64(c.timeoutMs)
+	} else {
+		f.DeadlineMs += c.loop.srv.cfg.SessionlessTimeout.Milliseconds()
+	}
+	if t.answers > 0 {
+		f.LastOp, f.LastResponseMs = shortOp(t.lastOp), t.lastNs/1e6
+		f.LastLatencyMs, f.MinLatencyMs = t.latency.last/1e6, t.latency.min/1e6
+		f.AvgLatencyMs, f.MaxLatencyMs = t.latency.sum/t.answers/1e6, t.latency.max/1e6
+	}
+	return f
+}
+
+// shortOps are the names of operations in cons (FinalRequestProcessor).
+var shortOps = map[proto.Op]string{
+	proto.OpPing: "PING", proto.OpCreateSession: "SESS", proto.OpMulti: "MULT",
+	proto.OpMultiRead: "MLTR", proto.OpCreate: "CREA", proto.OpCreate2: "CREA",
+	proto.OpCreateTTL: "CREA", proto.OpCreateContainer: "CREA", proto.OpDelete: "DELE",
+	proto.OpDeleteContainer: "DELE", proto.OpSetData: "SETD", proto.OpReconfig: "RECO",
+	proto.OpSetACL: "SETA", proto.OpCloseSession: "CLOS", proto.OpSync: "SYNC",
+	proto.OpCheck: "CHEC", proto.OpExists: "EXIS", proto.OpGetData: "GETD",
+	proto.OpSetWatches: "SETW", proto.OpSetWatches2: "STW2", proto.OpAddWatch: "ADDW",
+	proto.OpGetACL: "GETA", proto.OpGetChildren: "GETC", proto.OpGetChildren2: "GETC",
+	proto.OpGetAllChildrenNumber: "GETACN", proto.OpCheckWatches: "CHKW",
+	proto.OpRemoveWatches: "REMW", proto.OpWhoAmI: "HOMI", proto.OpGetEphemerals: "GETE",
+}
+
+func shortOp(op proto.Op) string {
+	if s, known := shortOps[op]; known {
+		return s
+	}
+	return "NA"
+}
+
+// Sessions implements admin.Source.
+func (m *monitor) Sessions() []admin.Deadline {
+	byTick, _ := fromCore(m, func(c *core) map[int64][]int64 {
+		out := map[int64][]int64{}
+		for b, set := range c.sessions.buckets {
+			out[b*c.sessions.tickMs+c.sessions.lostMs] = slices.Sorted(maps.Keys(set))
+		}
+		return out
+	})
+	var all []admin.Deadline
+	for _, at := range slices.Sorted(maps.Keys(byTick)) {
+		all = append(all, m.deadline(at, byTick[at]))
+	}
+	return all
+}
+
+func (m *monitor) deadline(atMs int64, sessions []int64) admin.Deadline {
+	return admin.Deadline{AtMs: atMs, Sessions: sessions,
+		At: m.srv.started.Add(time.Duration(atMs) * time.Millisecond)}
+}
+
+// Ephemerals implements admin.Source.
+func (m *monitor) Ephemerals() []admin.Owned {
+	var all []admin.Owned
+	root := m.root()
+	root.EphemeralOwners(func(session int64) bool {
+		o := admin.Owned{Session: session}
+		root.Ephemerals(session, func(path string) bool {
+			o.Paths = append(o.Paths, path)
+			return true
+		})
+		all = append(all, o)
+		return true
+	})
+	return all
+}
+
+// Watches implements admin.Source. Only data watches are shown (DataTree.dumpWatches).
+func (m *monitor) Watches() []admin.Watched {
+	var all []admin.Watched
+	for _, l := range m.srv.loops {
+		some := make(chan []admin.Watched, 1) // the loop sends once
+		l.nl.Execute(func() {
+			watchesOf(l, slices.Collect(maps.Keys(l.conns)), nil, some)
+		})
+		select {
+		case out := <-some:
+			all = append(all, out...)
+		case <-m.srv.coreDone:
+			return nil
+		}
+	}
+	for _, w := range all {
+		slices.Sort(w.Paths)
+	}
+	slices.SortFunc(all, func(x, y admin.Watched) int {
+		if uint64(x.Session) < uint64(y.Session) {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// watchesOf copies the watches of some connections of a loop, so many per turn; at the end it
+// sends them. Connections that closed meanwhile have none any more.
+func watchesOf(l *loop, conns []*conn, out []admin.Watched, done chan<- []admin.Watched) {
+	for copied := 0; len(conns) > 0 && copied < copiedWatchesMax; conns = conns[1:] {
+		c := conns[0]
+		w := admin.Watched{Session: c.session}
+		for k := range c.watches {
+			if k.table == dataTable {
+				w.Paths = append(w.Paths, k.path)
+			}
+		}
+		copied += len(c.watches) + 1
+		if len(w.Paths) > 0 {
+			out = append(out, w)
+		}
+	}
+	if len(conns) == 0 {
+		done <- out
+		return
+	}
+	l.nl.Execute(func() { watchesOf(l, conns, out, done) })
+}
+
+// Digests implements admin.Source.
+func (m *monitor) Digests() []admin.Digest {
+	all, _ := fromCore(m, func(c *core) []admin.Digest { return slices.Clone(c.digests.list) })
+	return all
+}
+
+// Dirs implements admin.Source.
+func (m *monitor) Dirs() (data, log int64) {
+	return dirSize(m.srv.files.SnapDir), dirSize(m.srv.files.LogDir)
+}
+
+// LastSnapshot implements admin.Source.
+func (m *monitor) LastSnapshot() (proto.Zxid, time.Time) {
+	r := m.rare.show(true)
+	if r.lastSnapAt.IsZero() {
+		return -1, r.lastSnapAt
+	}
+	return r.lastSnap, r.lastSnapAt
+}
+
+// TraceMask implements admin.Source.
+func (m *monitor) TraceMask() int64 { return m.trace.Load() }
+
+// SetTraceMask implements admin.Source.
+func (m *monitor) SetTraceMask(mask int64) { m.trace.Store(mask) }
+
+// Stats implements admin.Source.
+func (m *monitor) Stats() admin.Stats {
+	n, root, rare := m.census(false), m.root(), m.rare.show(false)
+	all := metrics.Metric{Hist: &metrics.Histogram{}, Unit: 1e6}
+	for i := range n.latency {
+		all.Hist.Merge(&n.latency[i])
+	}
+	t := admin.Stats{Received: n.received, Sent: n.sent, Outstanding: m.srv.inFlight.Load(),
+		Connections: m.srv.live.Load(), MinMs: all.Hist.Min() / 1e6, MaxMs: all.Hist.Max() / 1e6,
+		AvgMs: metrics.Decimal(all.Average()), LastSize: -1, MinSize: -1, MaxSize: -1,
+		SlowSyncs: rare.slowSyncs, Zxid: root.Zxid(),
+		UptimeMs: time.Since(m.srv.started).Milliseconds(), AuthFailed: n.authFailed,
+		Nodes: root.NodeCount()}
+	t.DataBytes, t.LogBytes = m.Dirs()
+	if n.sizes.max > 0 {
+		t.LastSize, t.MinSize, t.MaxSize = n.sizes.last, n.sizes.min, n.sizes.max
+	}
+	return t
+}
+
+// openFiles is how many files the process holds and may hold; 0 when it cannot be known.
+func openFiles() (open int, most uint64) {
+	var limit syscall.Rlimit
+	_ = syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit)
+	if fds, err := os.ReadDir("/proc/self/fd"); err == nil {
+		open = len(fds)
+	}
+	return open, limit.Cur
+}
+
+func portOf(a net.Addr) int {
+	_, port, err := net.SplitHostPort(a.String())
+	if err != nil {
+		return 0
+	}
+	n, _ := strconv.Atoi(port) // a listening address has a number
+	return n
+}
+
+// dirSize is the size of the files in a directory, 0 when it cannot be read.
+func dirSize(dir string) int64 {
+	n, err := wal.DirSize(wal.OS, dir)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// listenHTTP opens the ports for operators that the configuration asks for.
+func (m *monitor) listenHTTP() error {
+	c := m.srv.cfg
+	open := func(what, host string, port int, h http.Handler) error {
+		at := net.JoinHostPort(host, strconv.Itoa(port))
+		server, err := admin.Listen(at, h, c.Admin.IdleTimeout)
+		if err != nil {
+			return fmt.Errorf("server: %s: %w", what, err)
+		}
+		m.served = append(m.served, server)
+		m.srv.logger.Info("http is served", "for", what, "addr", server.Addr())
+		return nil
+	}
+	if c.Admin.Enable {
+		h := admin.Commands(m, c.Admin.CommandURL)
+		if err := open("admin.serverPort", c.Admin.Address, c.Admin.Port, h); err != nil {
+			return err
+		}
+	}
+	if !strings.HasSuffix(c.MetricsProviderClassName, "PrometheusMetricsProvider") {
+		return nil
+	}
+	host, port := "0.0.0.0", 7000
+	if v := c.MetricsProvider["httpHost"]; v != "" {
+		host = v
+	}
+	if v := c.MetricsProvider["httpPort"]; v != "" {
+		n, err := strconv.ParseUint(v, 10, 16)
+		if err != nil {
+			return fmt.Errorf("server: metricsProvider.httpPort=%s: not a port", v)
+		}
+		port = int(n)
+	}
+	process := !strings.EqualFold(c.MetricsProvider["exportJvmInfo"], "false")
+	return open("metricsProvider.httpPort", host, port, admin.Prometheus(m, process))
+}
+
+// closeHTTP closes them again.
+func (m *monitor) closeHTTP(ctx context.Context) (err error) {
+	for _, s := range m.served {
+		err = errors.Join(err, s.Close(ctx))
+	}
+	return err
+}
