@@ -106,11 +106,11 @@ func (h *Head) create(hdr *proto.TxnHeader, op proto.Op, b *proto.Body, ev *[]Ev
 	if !ok {
 		return nil, proto.ErrBadArguments
 	}
-	parent := h.nodes.getHint(parentPath, &h.parentHint)
+	parent := h.find(parentPath, &h.parentHint)
 	if parent == nil {
 		return nil, proto.ErrNoNode
 	}
-	if was := h.nodes.getHint(b.Path, &h.hint); was != nil {
+	if was := h.find(b.Path, &h.hint); was != nil {
 		if h.tolerant {
 			h.recreate(hdr, op, b, parent, was)
 		}
@@ -185,11 +185,11 @@ func (h *Head) remove(path string, zxid proto.Zxid, lenient bool, ev *[]Event) p
 	if !ok {
 		return proto.ErrBadArguments
 	}
-	parent := h.nodes.getHint(parentPath, &h.parentHint)
+	parent := h.find(parentPath, &h.parentHint)
 	if parent == nil {
 		return proto.ErrNoNode
 	}
-	n := h.nodes.get(path)
+	n := h.find(path, &h.hint)
 	switch {
 	case n == nil && !lenient:
 		return proto.ErrNoNode
@@ -215,7 +215,7 @@ func (h *Head) remove(path string, zxid proto.Zxid, lenient bool, ev *[]Event) p
 
 // setData replaces a znode's data (DataTree.setData).
 func (h *Head) setData(hdr *proto.TxnHeader, b *proto.Body, ev *[]Event) (*Node, proto.Code) {
-	was := h.nodes.getHint(b.Path, &h.hint)
+	was := h.find(b.Path, &h.hint)
 	if was == nil {
 		return nil, proto.ErrNoNode
 	}
@@ -229,7 +229,7 @@ func (h *Head) setData(hdr *proto.TxnHeader, b *proto.Body, ev *[]Event) (*Node,
 
 // setACL replaces a znode's ACL (DataTree.setACL). No watch hears of it.
 func (h *Head) setACL(b *proto.Body) (*Node, proto.Code) {
-	was := h.nodes.getHint(b.Path, &h.hint)
+	was := h.find(b.Path, &h.hint)
 	if was == nil {
 		return nil, proto.ErrNoNode
 	}

@@ -36,6 +36,45 @@ type Head struct {
 	parentHint  btree.PathHint
 	hint        btree.PathHint
 	closedPaths []string
+	seen        [2]seen
+	seenCount   int
+}
+
+// A seen is a look-up of planning. Applying what was planned looks the same paths up again.
+//
+// Invariant: nothing was changed since, and the path's bytes are the caller's still: replace and
+// Advance forget them all.
+type seen struct {
+	path string
+	node *Node // nil: there is none
+	hint btree.PathHint
+}
+
+// Get returns the znode at path, nil when there is none, and remembers it for what is applied
+// next.
+func (h *Head) Get(path string) *Node {
+	if path == "" {
+		path = "/"
+	}
+	if h.seenCount == len(h.seen) {
+		return h.find(path, &h.hint)
+	}
+	s := &h.seen[h.seenCount]
+	s.node = h.find(path, &s.hint)
+	s.path = path
+	h.seenCount++
+	return s.node
+}
+
+// find is a look-up whose hint is for a replace of the same path.
+func (h *Head) find(path string, hint *btree.PathHint) *Node {
+	for i := range h.seen[:h.seenCount] {
+		if s := &h.seen[i]; s.path == path {
+			*hint = s.hint
+			return s.node
+		}
+	}
+	return h.nodes.getHint(path, hint)
 }
 
 // A Root is a tree that does not change. Any goroutine may read it, without a lock.
@@ -110,6 +149,7 @@ func (h *Head) Tolerant() bool { return h.tolerant }
 
 // Advance raises the processed zxid.
 func (h *Head) Advance(z proto.Zxid) {
+	h.seenCount = 0
 	if z > h.zxid {
 		h.zxid = z
 		h.root = nil
@@ -190,6 +230,7 @@ func (h *Head) endUndo() {
 // The hint is of a look-up of the same path, and only saves time.
 func (h *Head) replace(was, is *Node, hint *btree.PathHint) {
 	h.root = nil
+	h.seenCount = 0
 	if h.undoing {
 		h.undo = append(h.undo, undo{was: was, is: is})
 	}
