@@ -211,17 +211,16 @@ func (m *monitor) Ready() error {
 	if err := m.Live(); err != nil {
 		return err
 	}
-	oldest, err := fromCore(m, func(*core) int64 {
+	waits, err := fromCore(m, func(*core) time.Duration {
 		if len(m.srv.tally.handed) == 0 {
 			return 0
 		}
-		return m.srv.tally.handed[0].ns
+		return time.Since(m.srv.started) - time.Duration(m.srv.tally.handed[0].ns)
 	})
 	if err != nil {
 		return err
 	}
-	if waits := time.Since(m.srv.started) - time.Duration(oldest); oldest > 0 &&
-		waits > logStuckAfter {
+	if waits > logStuckAfter {
 		return fmt.Errorf("writes wait: the log has not finished a batch for %v",
 			waits.Round(time.Second))
 	}

@@ -1,0 +1,198 @@
+package server
+
+import (
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/meerkat-zk/meerkat/proto"
+)
+
+// mntr reads the word as Telegraf does: each line by this pattern, or it gives up.
+func mntr(t *testing.T, s *Server) map[string]string {
+	t.Helper()
+	line := regexp.MustCompile(`^zk_(\w+)\s+([\w\.\-]+)`)
+	out := map[string]string{}
+	for l := range strings.Lines(word(t, s, "mntr")) {
+		parts := line.FindStringSubmatch(l)
+		if parts == nil {
+			t.Fatalf("a parser would give up at %q", l)
+		}
+		if _, err := strconv.ParseFloat(parts[2], 64); err != nil &&
+			parts[1] != "version" && parts[1] != "server_state" {
+			t.Errorf("%q is no number", l)
+		}
+		if _, twice := out[parts[1]]; twice {
+			t.Errorf("%s comes twice", parts[1])
+		}
+		out[parts[1]] = parts[2]
+	}
+	return out
+}
+
+// What monitors of Java's server look for is there.
+func TestMntrNames(t *testing.T) {
+	s := startServer(t, nil)
+	got := mntr(t, s)
+	for name := range strings.FieldsSeq(`version server_state avg_latency max_latency min_latency
+		packets_received packets_sent num_alive_connections outstanding_requests znode_count
+		watch_count ephemerals_count approximate_data_size open_file_descriptor_count
+		max_file_descriptor_count uptime global_sessions local_sessions connection_drop_probability
+		last_client_response_size max_client_response_size min_client_response_size
+		auth_failed_count connection_rejected connection_request_count connection_drop_count
+		connection_revalidate_count bytes_received_count response_bytes watch_bytes
+		sessionless_connections_expired stale_sessions_expired unrecoverable_error_count
+		avg_fsynctime min_fsynctime max_fsynctime cnt_fsynctime sum_fsynctime cnt_snapshottime
+		cnt_dbinittime cnt_startup_txns_load_time cnt_startup_snap_load_time
+		cnt_startup_txns_loaded cnt_sync_processor_batch_size p50_readlatency p95_readlatency
+		p99_readlatency p999_readlatency p99_updatelatency avg_node_created_watch_count
+		op_count_total`) {
+		if got[name] == "" {
+			t.Errorf("there is no zk_%s", name)
+		}
+	}
+	if got["server_state"] != "standalone" || got["connection_drop_probability"] != "0.0" {
+		t.Errorf("state %q, drop probability %q", got["server_state"],
+			got["connection_drop_probability"])
+	}
+}
+
+// Counters count what happened, on all loops.
+func TestMntrCounts(t *testing.T) {
+	s := startServer(t, allWords)
+	before := mntr(t, s)
+	a, b := connectTo(t, s), connectTo(t, s)
+	a.must(proto.OpCreate, create("/a", "12345", 0))
+	for range 7 {
+		a.must(proto.OpGetData, get("/a", false))
+	}
+	b.must(proto.OpGetData, get("/a", true))
+	b.must(proto.OpGetChildren, get("/a", true))
+	a.must(proto.OpSetData, setData("/a", "xy", -1))
+	b.recv()
+	a.must(proto.OpCreate, create("/a/b", "", 0))
+	b.recv()
+	b.must(proto.OpSync, only("/a"))
+	a.sendXid(proto.XidPing, proto.OpPing)
+	a.flush()
+	a.expect(proto.XidPing)
+	got := mntr(t, s)
+	for name, want := range map[string]int{
+		"op_count_create": 2, "op_count_get_data": 8, "op_count_get_children": 1,
+		"op_count_set_data": 1, "op_count_sync": 1, "op_count_ping": 1,
+		"op_count_create_session": 2, "op_count_total": 16, "cnt_updatelatency": 3,
+		"cnt_readlatency": 11, "connection_request_count": 2,
+		"sync_processor_request_queued": 5, "sum_sync_processor_batch_size": 5,
+		"cnt_node_changed_watch_count": 1, "sum_node_children_watch_count": 1,
+		"znode_count": 2, "global_sessions": 2,
+		// Event frames: header 16, type and state 8, path 4+2.
+		"watch_bytes": 2 * (16 + 8 + 6),
+		// Two answers to connect of 37, and 14 of requests with a header of 16: creates echo
+		// their paths, reads of data give it with a Stat, setData a Stat, children a count.
+		"response_bytes": 2*37 + 14*16 + (4 + 2) + (4 + 4) + 8*(4+5+68) + 68 + 4 + (4 + 2),
+		// Frames with their lengths; the second mntr itself; header 8.
+		"bytes_received_count": 4 + 2*(4+45) + 14*12 + // the path of creates: data, ACL, flags
+			(4 + 2 + 4 + 5 + aclBytes + 4) + (4 + 4 + 4 + aclBytes + 4) + 8*(4+2+1) + (4 + 2 + 1) +
+			(4 + 2 + 4 + 2 + 4) + (4 + 2),
+		"packets_received": 2 + 14 + 1,
+		"packets_sent":     2 + 14 + 2 + 1,
+	} {
+		now, _ := strconv.Atoi(got[name])
+		then, _ := strconv.Atoi(before[name])
+		if now-then != want {
+			t.Errorf("%s went from %s to %s, want %d more", name, before[name], got[name], want)
+		}
+	}
+	for name, want := range map[string]string{"max_client_response_size": "93",
+		"last_client_response_size": "16"} {
+		if got[name] != want {
+			t.Errorf("%s is %s, want %s", name, got[name], want)
+		}
+	}
+}
+
+// aclBytes is the length of proto.OpenACL: a count, permissions, "world", "anyone".
+const aclBytes = 4 + 4 + 4 + 5 + 4 + 6
+
+// srst sets back what words show; what Prometheus sees only grows.
+func TestStatsReset(t *testing.T) {
+	s := startServer(t, func(o *Options) {
+		allWords(o)
+		o.Config.MetricsProviderClassName = "org.example.PrometheusMetricsProvider"
+		o.Config.MetricsProvider = map[string]string{"httpHost": "127.0.0.1", "httpPort": "0"}
+	})
+	w := connectTo(t, s)
+	w.must(proto.OpCreate, create("/a", "", 0))
+	w.must(proto.OpGetData, get("/a", false))
+	if got := word(t, s, "srst"); got != "Server stats reset.\n" {
+		t.Errorf("srst says %q", got)
+	}
+	w.must(proto.OpGetData, get("/a", false))
+	got := mntr(t, s)
+	for name, want := range map[string]string{"cnt_readlatency": "1", "cnt_updatelatency": "0",
+		"op_count_create": "0", "cnt_fsynctime": "0", "sync_processor_request_queued": "0",
+		"min_client_response_size": "88", "packets_sent": "2", "znode_count": "2"} {
+		if name == "znode_count" {
+			want = strconv.Itoa(s.monitor.root().NodeCount())
+		}
+		if got[name] != want {
+			t.Errorf("after a reset %s is %s, want %s", name, got[name], want)
+		}
+	}
+	page := scrapePage(t, s)
+	for _, want := range []string{
+		"# TYPE op_count_create counter\nop_count_create 1\n",
+		"# TYPE readlatency summary\nreadlatency{quantile=\"0.5\"} ",
+		"readlatency{quantile=\"0.99\"} ", "readlatency_count 2\n", "updatelatency_count 1\n",
+		"# TYPE fsynctime summary\nfsynctime{quantile=\"0.5\"} ", "fsynctime_count 2\n",
+		"meerkat_fsynctime_seconds_bucket{le=\"+Inf\"} 2\n", "sync_processor_batch_size_sum 2\n",
+		"# TYPE znode_count gauge\n", "go_goroutines ", "process_resident_memory_bytes ",
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if strings.Contains(page, "fsynctime{quantile=\"0.99\"}") {
+		t.Error("a basic summary has more quantiles than Java's")
+	}
+}
+
+// scrapePage is the page for Prometheus; the monitor's last server serves it.
+func scrapePage(t *testing.T, s *Server) string {
+	t.Helper()
+	all := s.monitor.served
+	code, body := fetch(t, http.MethodGet, all[len(all)-1], "/metrics")
+	if code != http.StatusOK {
+		t.Fatalf("status %d: %s", code, body)
+	}
+	return body
+}
+
+// Quotas are gauges by the first part of their paths, with Prometheus' label "key".
+func TestQuotaMetrics(t *testing.T) {
+	s := startServer(t, func(o *Options) {
+		o.Config.MetricsProviderClassName = "x.PrometheusMetricsProvider"
+		o.Config.MetricsProvider = map[string]string{"httpHost": "127.0.0.1", "httpPort": "0",
+			"exportJvmInfo": "false"}
+	})
+	w := connectTo(t, s)
+	for _, path := range []string{"/app", "/app/x", "/zookeeper/quota/app"} {
+		w.must(proto.OpCreate, create(path, "", 0))
+	}
+	w.must(proto.OpCreate, create("/zookeeper/quota/app/zookeeper_limits", "count=7,bytes=900", 0))
+	w.must(proto.OpCreate, create("/zookeeper/quota/app/zookeeper_stats", "count=0,bytes=0", 0))
+	w.must(proto.OpSetData, setData("/app/x", "12345", -1))
+	got := mntr(t, s)
+	if got["app_quota_count_limit_per_namespace"] != "7" ||
+		got["app_quota_bytes_limit_per_namespace"] != "900" ||
+		got["app_quota_bytes_usage_per_namespace"] != "5" {
+		t.Errorf("mntr says %v", got)
+	}
+	page := scrapePage(t, s)
+	if !strings.Contains(page, "quota_bytes_usage_per_namespace{key=\"app\"} 5\n") ||
+		strings.Contains(page, "go_goroutines") {
+		t.Errorf("the page is\n%s", page)
+	}
+}
