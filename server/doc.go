@@ -13,7 +13,8 @@
 // A loop owns its connections (conn.go), its watch table (watch.go) and its cursor. The core
 // owns the head, the sessions' owners and deadlines (session.go) and the batches in flight.
 // The snapshotter (boot.go) owns a root while it writes it. Nothing else is shared but the
-// inbox, the feed, and counters (stats.go).
+// inbox, the feed, and a few totals (Server). What operators see (monitor.go, words.go) is copied
+// by its owners when somebody asks (stats.go).
 //
 // # Invariants
 //
