@@ -174,6 +174,7 @@ func (s *Server) sayUnserved() error {
 	}{
 		{c.Admin.Enable && (c.Admin.ForceHTTPS || c.Admin.PortUnification ||
 			c.Admin.NeedClientAuth), "admin.forceHttps, admin.portUnification, admin.needClientAuth"},
+		{c.MetricsProvider["httpsPort"] != "", "metricsProvider.httpsPort, metricsProvider.ssl.*"},
 		{c.AuditEnable, "audit.enable"},
 		{c.ConnectionThrottle.Tokens > 0, "connection_throttle_*"},
 		{c.RequestThrottle.MaxRequests > 0, "request_throttle_*"},
