@@ -105,7 +105,7 @@ func links(w http.ResponseWriter, below string) {
 // runCommand answers one command. An unknown one has status 200 too, as Java's.
 func runCommand(w http.ResponseWriter, r *http.Request, s Source, name string) {
 	var f Fields
-	failed := ""
+	var failed string
 	i := slices.IndexFunc(commands, func(c command) bool { return slices.Contains(c.names, name) })
 	switch {
 	case i < 0:
