@@ -67,7 +67,7 @@ func (s *Server) recover() (recovered, error) {
 	}
 	s.logger.Info("data loaded", "snapshot", snapshot, "log_records", r.replayed,
 		"zxid", r.head.Zxid(), "znodes", r.head.NodeCount(), "digest_mismatches", r.mismatches,
-		"took", time.Since(began))
+		"took", time.Since(booted))
 	return r, nil
 }
 
@@ -176,6 +176,8 @@ type snapshotter struct {
 	// nextMs is the time before which no other snapshot begins, on the server's clock; written
 	// by run, read by the core's goroutine. A stale value only moves a snapshot by a batch.
 	nextMs atomic.Int64
+
+	purged time.Time // the last purge; run's, and boot's before it
 }
 
 // restShare is how long the snapshotter rests after a snapshot, in times of what that took.
@@ -225,7 +227,9 @@ func (p *snapshotter) run() {
 func (s *Server) save(r *tree.Root) error {
 	began := time.Now()
 	path, size, err := wal.WriteSnapshot(s.files, r.Zxid(), s.compression, func(w io.Writer) error {
-		return r.WriteSnapshot(w, tree.SnapshotOptions{Digest: s.cfg.DigestEnabled})
+		return r.WriteSnapshot(w, tree.SnapshotOptions{
+			Digest: s.cfg.DigestEnabled, LastZxid: s.cfg.SaveLastProcessedZxid,
+		})
 	})
 	if err != nil {
 		return err
@@ -235,12 +239,23 @@ func (s *Server) save(r *tree.Root) error {
 		n.lastSnap, n.lastSnapAt = r.Zxid(), time.Now()
 	})
 	s.logger.Info("snapshot written", "file", path, "bytes", size, "took", time.Since(began))
-	if s.cfg.PurgeInterval == 0 {
-		return nil
+	s.purge(r.Zxid())
+	return nil
+}
+
+// purge removes the files that snapshots have made needless, at most once per interval. A
+// failure costs disk space and nothing else.
+func (s *Server) purge(saved proto.Zxid) {
+	p := &s.snapshots
+	if s.cfg.PurgeInterval == 0 || !p.purged.IsZero() && time.Since(p.purged) < s.cfg.PurgeInterval {
+		return
 	}
-	removed, err := wal.Purge(s.files, s.cfg.SnapRetainCount, r.Zxid())
+	p.purged = time.Now()
+	removed, err := wal.Purge(s.files, s.cfg.SnapRetainCount, saved)
 	if len(removed) > 0 {
 		s.logger.Info("old files removed", "files", len(removed))
 	}
-	return err
+	if err != nil {
+		s.logger.Error("old files could not be removed; they pile up", "err", err)
+	}
 }

@@ -130,8 +130,8 @@ func (c *core) rounds(requests []request) {
 			break
 		}
 		c.seal()
-		pass = append(c.putOff[:0], c.later...)
-		c.putOff = pass
+		c.putOff = append(c.putOff[:0], c.later...)
+		pass = c.putOff
 		for i := range pass {
 			if s := c.sessions.get(pass[i].session); s != nil {
 				s.deferred = false

@@ -492,3 +492,28 @@ func TestConnectionsThatComeAndGo(t *testing.T) {
 		atOnce, heapMB()-before)
 	by.well(50 * time.Millisecond)
 }
+
+// A small multiRead that asks for gigabytes is refused, aside from the loop; what fits is
+// answered, and neighbours are served all the while.
+func TestMultiReadOfLargeZnodes(t *testing.T) {
+	s, _ := oneLoop(t, quick)
+	by := newBystander(t, s)
+	w := attach(t, s, 90*testTick, proto.ConnectResponse{})
+	w.must(proto.OpCreate, create("/large", strings.Repeat("x", 1_000_000), 0))
+	reads := func(n int) func(*jute.Coder) {
+		parts := make([]step, n)
+		for i := range parts {
+			parts[i] = step{proto.OpGetData, get("/large", false)}
+		}
+		return multi(parts...)
+	}
+	heap := watchHeap()
+	if p := w.call(proto.OpMultiRead, reads(20_000)); p.Err != proto.ErrMarshalling {
+		t.Errorf("20 GB were answered with %v", p.Err)
+	}
+	if p := w.must(proto.OpMultiRead, reads(20)); len(p.body) < 20_000_000 {
+		t.Errorf("20 MB were answered with %d bytes", len(p.body))
+	}
+	t.Logf("the heap's greatest size: %.0f MiB", heap.endMB())
+	by.well(50 * time.Millisecond)
+}

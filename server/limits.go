@@ -1,9 +1,6 @@
 package server
 
-import (
-	"runtime"
-	"time"
-)
+import "time"
 
 // Every limit of the server, with its reason and what happens there.
 const (
@@ -50,6 +47,13 @@ const (
 	// itself, about 1 ms; a larger read runs aside with the pinned root.
 	readInlineMax = 2000
 
+	// Bytes of a multiRead's answer, for the same reason.
+	replyInlineMax = 1 << 20
+
+	// A multiRead whose answer grows past this is refused as malformed: a request of 30 kB could
+	// ask for a gigabyte. A list of a million long names still passes, for that is no multiRead.
+	replyBytesMax = 64 << 20
+
 	// Entries after which a slow read lets others run: some 100 µs.
 	slowYieldEvery = 1000
 
@@ -80,6 +84,9 @@ const (
 	// A pending queue's array that is kept when it runs empty.
 	queueKeepMax = 64
 
+	// Log lines per second about connections that are closed on their clients' account.
+	refusedLinesMax = 100
+
 	// How long a stop waits for the log and for replies to leave.
 	drainTimeout = 5 * time.Second
 )
@@ -88,4 +95,4 @@ const (
 // tens of megabytes, and one on every core would keep loops and core waiting for the scheduler:
 // at two cores, neighbours' reads beside three lists of a million names took 60 ms at p99; with
 // this limit 5 ms.
-func slowReadsMax() int { return max(runtime.GOMAXPROCS(0)/2, 1) }
+func slowReadsMax(loops int) int { return max(loops/2, 1) }

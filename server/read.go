@@ -301,8 +301,11 @@ func (rd *reader) multiRead(b []byte, body []byte) ([]byte, proto.Code) {
 		case h.Op == proto.OpGetChildren:
 			visited += int(n.NumChildren())
 		}
-		if rd.tooLong(visited) {
+		if rd.tooLong(visited) || rd.loop != nil && w.Len()-len(b) > replyInlineMax {
 			return b, errSlow
+		}
+		if w.Len()-len(b) > replyBytesMax {
+			return b, proto.ErrMarshalling
 		}
 		if code != proto.OK {
 			h = proto.MultiHeader{Op: proto.OpError, Err: code}

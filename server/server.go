@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,6 +70,8 @@ type Server struct {
 	live           atomic.Int64 // client connections
 	inFlight       atomic.Int64 // requests decoded and not answered, of all loops
 	rejected       atomic.Int64 // connections turned away by a limit
+	refusedSecond  atomic.Int64 // the second that refusedLines counts; a race miscounts lines
+	refusedLines   atomic.Int64
 
 	coreStop, coreDone chan struct{}  // closed by Stop; by the core's goroutine
 	stopping, stopped  chan struct{}  // closed when Stop begins; when it has ended
@@ -80,6 +83,12 @@ type Server struct {
 	broken             chan struct{} // closed with it: nothing more becomes durable
 }
 
+// What a Start can fail for, besides the data directory. Test with errors.Is.
+var (
+	ErrConfig = errors.New("server: the configuration cannot be served")
+	ErrListen = errors.New("server: a port cannot be opened")
+)
+
 // Start brings a server up: it takes the data directory, recovers, and listens. When it
 // returns without an error, clients are served.
 func Start(o Options) (*Server, error) {
@@ -89,10 +98,14 @@ func Start(o Options) (*Server, error) {
 		inbox:   newInbox(), outstandingMax: int64(o.Config.GlobalOutstandingLimit),
 		coreStop: make(chan struct{}), coreDone: make(chan struct{}),
 		stopping: make(chan struct{}), stopped: make(chan struct{}), failed: make(chan error, 1),
-		broken: make(chan struct{}), slowSlots: make(chan struct{}, slowReadsMax()),
+		broken: make(chan struct{}),
 	}
+	if o.Loops == 0 {
+		o.Loops = runtime.GOMAXPROCS(0)
+	}
+	s.slowSlots = make(chan struct{}, slowReadsMax(o.Loops))
 	if err := s.configure(o); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	if err := s.sayUnserved(); err != nil {
 		return nil, err
@@ -165,8 +178,8 @@ func (s *Server) configure(o Options) (err error) {
 func (s *Server) sayUnserved() error {
 	c := s.cfg
 	if c.SecureClientPort >= 0 {
-		return errors.New("server: secureClientPort: TLS is not served by this release; " +
-			"remove the key, or put a TLS proxy before clientPort")
+		return fmt.Errorf("%w: secureClientPort: TLS is not served by this release; "+
+			"remove the key, or put a TLS proxy before clientPort", ErrConfig)
 	}
 	for _, x := range []struct {
 		asked bool
@@ -175,6 +188,11 @@ func (s *Server) sayUnserved() error {
 		{c.Admin.Enable && (c.Admin.ForceHTTPS || c.Admin.PortUnification ||
 			c.Admin.NeedClientAuth), "admin.forceHttps, admin.portUnification, admin.needClientAuth"},
 		{c.MetricsProvider["httpsPort"] != "", "metricsProvider.httpsPort, metricsProvider.ssl.*"},
+		{c.ClientPortUnification, "client.portUnification"},
+		{c.ReadOnlyMode, "readonlymode.enabled"},
+		{c.LocalSessions, "localSessionsEnabled"},
+		{len(c.SuperUsers) > 0, "superUser"},
+		{!c.DBAutocreate, "db.autocreate=false"},
 		{c.AuditEnable, "audit.enable"},
 		{c.ConnectionThrottle.Tokens > 0, "connection_throttle_*"},
 		{c.RequestThrottle.MaxRequests > 0, "request_throttle_*"},
@@ -275,7 +293,7 @@ func (s *Server) newCore(r recovered) *core {
 func (s *Server) listen(o Options) (err error) {
 	addr, ok := s.cfg.ClientAddr()
 	if !ok {
-		return errors.New("server: clientPort is not set, so no client could ever connect")
+		return fmt.Errorf("%w: clientPort is not set, so no client could ever connect", ErrConfig)
 	}
 	s.feedStart = &batch{}
 	var mu sync.Mutex
@@ -298,7 +316,10 @@ func (s *Server) listen(o Options) (err error) {
 			s.logger.Warn("connection refused", "client", addr, "why", why)
 		},
 	})
-	return err
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrListen, err)
+	}
+	return nil
 }
 
 // Addrs are the addresses that clients connect to.
@@ -368,7 +389,17 @@ func (s *Server) drainCore(ctx context.Context) {
 }
 
 // refused says why a connection is being closed on a client's account.
+// A second with more than refusedLinesMax of them has the rest counted in one line.
 func (s *Server) refused(c *conn, format string, args ...any) {
+	now := s.clockMs() / 1000
+	if was := s.refusedSecond.Swap(now); was != now {
+		if more := s.refusedLines.Swap(0) - refusedLinesMax; more > 0 {
+			s.logger.Info("more connections closed, in one second", "count", more)
+		}
+	}
+	if s.refusedLines.Add(1) > refusedLinesMax {
+		return
+	}
 	s.logger.Info("connection closed", "client", c.nc.RemoteAddr(),
 		"session", fmt.Sprintf("0x%x", uint64(c.session)), "why", fmt.Sprintf(format, args...))
 }

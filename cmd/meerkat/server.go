@@ -2,13 +2,17 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	_ "net/http/pprof" // registers the profiles
 	"os"
+	"os/signal"
 	"runtime"
+	"runtime/pprof"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,6 +54,22 @@ func serverCommand() *cobra.Command {
 func servePprof(addr string, logger *slog.Logger) {
 	s := http.Server{Addr: addr, Handler: http.DefaultServeMux, ReadHeaderTimeout: time.Minute}
 	logger.Warn("profiles are not served", "addr", addr, "err", s.ListenAndServe())
+}
+
+// dumpOnQuit writes all goroutines to stderr at every SIGQUIT, as a JVM does its threads, and the
+// server goes on. It ends with ctx.
+func dumpOnQuit(ctx context.Context) {
+	quit := make(chan os.Signal, 1)
+	signal.Notify(quit, syscall.SIGQUIT)
+	defer signal.Stop(quit)
+	for {
+		select {
+		case <-quit:
+			_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 2) // a help: no one to tell
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
@@ -116,16 +136,24 @@ func serve(ctx context.Context, cfg *zoocfg.Config, text string, logger *slog.Lo
 	s, err := server.Start(server.Options{
 		Config: cfg, ConfigText: text, Build: build(), Logger: logger, Loops: loops,
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, server.ErrConfig):
+		return &exitError{exitInvocation, err}
+	case errors.Is(err, server.ErrListen):
+		return err
+	case err != nil:
 		return &exitError{exitDataDir, err}
 	}
+	go dumpOnQuit(ctx)
 	for _, a := range s.Addrs() {
 		logger.Info("serving", "addr", a.String())
 	}
 	select {
 	case <-ctx.Done():
 		logger.Info("stopping")
-		return s.Stop()
+		err := s.Stop()
+		logger.Info("stopped")
+		return err
 	case err := <-s.Failed():
 		return fmt.Errorf("%w: every acknowledged write is on disk; "+
 			"make room or mend the disk, then start again", err)

@@ -102,9 +102,9 @@ func fileKeys() []key {
 		{"autopurge.snapRetainCount", "3", intIn(anyInt, func(c *Config) *int {
 			return &c.SnapRetainCount
 		}), "snapshots that purging keeps, at least 3"},
-		{"autopurge.purgeInterval", "1", interval(func(c *Config) *time.Duration {
+		{"autopurge.purgeInterval", "1m", interval(func(c *Config) *time.Duration {
 			return &c.PurgeInterval
-		}), "time between purges of old files; 0: never (Java's default)"},
+		}), "old files are removed after a snapshot, at most once in this time; 0: never (as Java)"},
 		{"forceSync", "yes", yesNo(func(c *Config) *bool { return &c.ForceSync }),
 			"sync the log to disk before a write is acknowledged"},
 		{"fsync.warningthresholdms", "1000", millis(zeroOrMore, func(c *Config) *time.Duration {
@@ -121,9 +121,9 @@ func fileKeys() []key {
 		}), "writes after which a sync waits no longer; 0: no bound"},
 		{"digest.enabled", "true", boolean(func(c *Config) *bool { return &c.DigestEnabled }),
 			"keep a digest of the tree, and put it into each transaction"},
-		{"serializeLastProcessedZxid.enabled", "true", boolean(func(c *Config) *bool {
+		{"serializeLastProcessedZxid.enabled", "false", boolean(func(c *Config) *bool {
 			return &c.SaveLastProcessedZxid
-		}), "write the last processed zxid into snapshots"},
+		}), "write the last processed zxid into snapshots (since 3.9; Java there: true)"},
 	}
 }
 

@@ -44,7 +44,7 @@ fi
 
 if [ "$TARGET" != java ]; then
 	if [ -z "${MEERKAT_BIN:-}" ]; then
-		CGO_ENABLED=0 go build -o bin/meerkat ./cmd/meerkat || exit 2
+		make -s build || exit 2
 		MEERKAT_BIN=$PWD/bin/meerkat
 	fi
 	export MEERKAT_BIN

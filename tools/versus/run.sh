@@ -26,7 +26,7 @@ fi
 
 meerkat=${MEERKAT:-bin/meerkat}
 if [[ -z ${MEERKAT:-} ]]; then
-	CGO_ENABLED=0 go build -o "$meerkat" ./cmd/meerkat
+	make -s build
 fi
 
 dir=$(mktemp -d "${VERSUS_DIR:-/var/tmp}/meerkat-versus.XXXXXX")
