@@ -259,6 +259,17 @@ func TestFailedMulti(t *testing.T) {
 	}
 }
 
+// The log has create2 in a multi as create, which all versions can read; its answer is create2.
+func TestCreate2InMultiIsLoggedAsCreate(t *testing.T) {
+	g := newStage(t, nil)
+	id, conn := g.attach(4000)
+	e := g.do(id, conn, proto.OpMulti, multi(step{proto.OpCreate2, create("/a", "x", 0)}))
+	logged := g.c.txn.Body.Parts[0].Type
+	if answer := e.more.parts[0].op; logged != proto.OpCreate || answer != proto.OpCreate2 {
+		t.Fatalf("logged %v, answered %v", logged, answer)
+	}
+}
+
 type step struct {
 	op     proto.Op
 	fields func(*jute.Coder)
