@@ -19,7 +19,8 @@ import (
 // startTimeout is how long a server may take to answer: a JVM on a busy machine is slow.
 const startTimeout = 60 * time.Second
 
-// TickTimeMs is the tickTime of every server started here; sessions last 2 to 20 of it.
+// TickTimeMs is the tickTime of servers started here, unless a line says another one; sessions
+// last 2 to 20 of it.
 const TickTimeMs = 500
 
 // A Server is one server process with its own directory.
@@ -49,7 +50,7 @@ func Start(t testing.TB, lines ...string) *Server {
 // StartKind is Start for tests that run a Java server and a Meerkat side by side.
 func StartKind(t testing.TB, java bool, lines ...string) *Server {
 	t.Helper()
-	s := &Server{t: t, java: java, Dir: t.TempDir()}
+	s := newServer(t, java)
 	var err error
 	for range 3 { // another process may take the port between here and there
 		if err = s.configure(lines); err != nil {
@@ -62,6 +63,26 @@ func StartKind(t testing.TB, java bool, lines ...string) *Server {
 	t.Fatalf("start: %v\n%s", err, s.Output())
 	return nil
 }
+
+// Prepare is StartKind for tests that fill the data directory first: Restart starts the server.
+func Prepare(t testing.TB, java bool, lines ...string) *Server {
+	t.Helper()
+	s := newServer(t, java)
+	if err := s.configure(lines); err != nil {
+		t.Fatalf("configure: %v", err)
+	}
+	return s
+}
+
+func newServer(t testing.TB, java bool) *Server {
+	return &Server{t: t, java: java, Dir: t.TempDir()}
+}
+
+// Become makes Restart start the other kind of server, on the same zoo.cfg and data.
+func (s *Server) Become(java bool) { s.java = java }
+
+// DataDir is the dataDir of zoo.cfg.
+func (s *Server) DataDir() string { return filepath.Join(s.Dir, "data") }
 
 // configure writes zoo.cfg for a port that is free now.
 func (s *Server) configure(lines []string) error {
@@ -77,24 +98,27 @@ func (s *Server) configure(lines []string) error {
 	if err != nil {
 		return err
 	}
-	cfg := fmt.Sprintf("tickTime=%d\ndataDir=%s\nclientPort=%s\nclientPortAddress=127.0.0.1\n"+
-		"admin.enableServer=false\n4lw.commands.whitelist=*\n", TickTimeMs,
-		filepath.Join(s.Dir, "data"), port)
-	if err := os.MkdirAll(filepath.Join(s.Dir, "data"), 0o755); err != nil {
+	cfg := fmt.Sprintf("dataDir=%s\nclientPort=%s\nclientPortAddress=127.0.0.1\n"+
+		"admin.enableServer=false\n4lw.commands.whitelist=*\n", s.DataDir(), port)
+	if err := os.MkdirAll(s.DataDir(), 0o755); err != nil {
 		return err
 	}
+	tick := fmt.Sprintf("tickTime=%d\n", TickTimeMs)
 	for _, line := range lines {
-		if s.java && isProperty(line) {
+		if isProperty(line) {
 			s.javaProperties = append(s.javaProperties, "-D"+line)
-			continue
+		}
+		if strings.HasPrefix(line, "tickTime=") {
+			tick = ""
 		}
 		cfg += line + "\n"
 	}
+	cfg += tick
 	return os.WriteFile(s.configFile(), []byte(cfg), 0o644)
 }
 
 // isProperty tells whether a line is one that Java reads from its command line alone: zoo.cfg
-// puts "zookeeper." before every key, and these have none.
+// puts "zookeeper." before every key, and these have none. In Java's zoo.cfg it does no harm.
 func isProperty(line string) bool {
 	return strings.HasPrefix(line, "znode.container.") || strings.HasPrefix(line, "jute.")
 }
