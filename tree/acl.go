@@ -11,8 +11,8 @@ import (
 // (ReferenceCountedACLCache.OPEN_UNSAFE_ACL_ID).
 const openACL int64 = -1
 
-// closedACL stands for an id that is not in the table: a fuzzy snapshot can hold one, and
-// until the log has replaced it nobody may do anything.
+// closedACL stands for a list that a fuzzy snapshot does not have: until the log has replaced
+// it nobody may do anything.
 var closedACL = []proto.ACL{{Perms: 0, ID: proto.ID{Scheme: "world", ID: "anyone"}}}
 
 // An aclEntry is an ACL that znodes share, under its id.
@@ -75,7 +75,7 @@ func (h *Head) addACL(id int64, encoded string) {
 	h.acls.mutable().Set(entry)
 }
 
-// useACL counts one more node that has this ACL. Unknown ids are left alone, as in Java.
+// useACL counts one more node that has this ACL.
 func (h *Head) useACL(id int64) {
 	if u, ok := h.aclUses.uses[id]; ok {
 		u.nodes++

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/meerkat-zk/meerkat/proto"
 )
@@ -88,6 +89,7 @@ func (h *Head) ApplyPart(hdr *proto.TxnHeader, op proto.Op, b *proto.Body, ev *[
 	}
 	forgiven := h.tolerant && (code == proto.ErrNoNode || code == proto.ErrNodeExists)
 	if code == proto.OK || forgiven {
+		h.fuzzy = h.fuzzy || forgiven
 		return n, nil
 	}
 	// The path is copied, for it may alias a buffer of the caller.
@@ -98,7 +100,7 @@ func (h *Head) ApplyPart(hdr *proto.TxnHeader, op proto.Op, b *proto.Body, ev *[
 func (h *Head) create(hdr *proto.TxnHeader, op proto.Op, b *proto.Body, ev *[]Event) (
 	*Node, proto.Code,
 ) {
-	parentPath, name, ok := splitPath(b.Path)
+	parentPath, _, ok := splitPath(b.Path)
 	if !ok {
 		return nil, proto.ErrBadArguments
 	}
@@ -112,7 +114,7 @@ func (h *Head) create(hdr *proto.TxnHeader, op proto.Op, b *proto.Body, ev *[]Ev
 	}
 	if was := h.find(b.Path, &h.hint); was != nil {
 		if h.tolerant {
-			h.recreate(hdr, op, b, parent, was)
+			h.recreate(hdr, b, parent, was)
 		}
 		return nil, proto.ErrNodeExists
 	}
@@ -120,17 +122,12 @@ func (h *Head) create(hdr *proto.TxnHeader, op proto.Op, b *proto.Body, ev *[]Ev
 	n.czxid, n.mzxid, n.pzxid = hdr.Zxid, hdr.Zxid, hdr.Zxid
 	n.ctime, n.mtime = hdr.Time, hdr.Time
 	n.acl = h.intern(b.ACL)
-	if h.orphans { // they may be its children
-		h.Children(b.Path, func(string, *Node) bool { n.children++; return true })
-	}
 	p := *parent
 	p.children++
 	p.raiseCversion(b.ParentCversion, hdr.Zxid)
 	h.replace(nil, n, &h.hint)
 	h.replace(parent, &p, &h.parentHint)
-	if quota, _ := splitQuota(b.Path); name == statsName && quota != "" {
-		h.recount(quota)
-	}
+	h.recountAt(b.Path)
 	h.charge(b.Path, int64(len(b.Data)), 1)
 	h.emit(ev, proto.EventNodeCreated, n, parent)
 	return n, proto.OK
@@ -161,25 +158,32 @@ func (n *Node) raiseCversion(cversion int32, zxid proto.Zxid) {
 	}
 }
 
-// recreate is what Java does to a znode that a fuzzy snapshot has already: it takes the ACL,
-// and for the oldest kind of create the parent takes cversion and pzxid.
-func (h *Head) recreate(hdr *proto.TxnHeader, op proto.Op, b *proto.Body, parent, was *Node) {
+// recreate is what happens to a znode that a fuzzy snapshot has already: it takes the ACL, and
+// the parent takes cversion and pzxid, unless it has seen later ones. Java does the second for
+// the oldest kind of create alone, and 3.8 not the first; both make the tree what it was.
+func (h *Head) recreate(hdr *proto.TxnHeader, b *proto.Body, parent, was *Node) {
 	n := *was
 	if n.acl = h.intern(b.ACL); n.acl != was.acl {
 		h.replace(was, &n, &h.hint)
-	}
-	if op != proto.OpCreate {
-		return
 	}
 	p := *parent
 	if p.raiseCversion(b.ParentCversion, hdr.Zxid); p.cversion != parent.cversion {
 		h.replace(parent, &p, &h.parentHint)
 	}
+	h.recountAt(b.Path) // the limits may have been missing for a while
+}
+
+// recountAt counts the usage of a quota whose znode of the usage this path is.
+func (h *Head) recountAt(path string) {
+	if quota, name := splitQuota(path); name == statsName && quota != "" {
+		h.recount(quota)
+	}
 }
 
 // remove deletes a znode (DataTree.deleteNode). Leniently, as Java always does it, the parent's
 // pzxid rises even when there is no such child, and children do not stop it: in the history
-// they come later, and they wait in the index until their parent is created again.
+// there were none yet, so what a fuzzy snapshot has of them goes too, and their own creates
+// bring them back. (Java keeps them, out of reach, and counts them twice in a quota.)
 func (h *Head) remove(path string, zxid proto.Zxid, lenient bool, ev *[]Event) proto.Code {
 	parentPath, _, ok := splitPath(path)
 	if !ok {
@@ -196,6 +200,12 @@ func (h *Head) remove(path string, zxid proto.Zxid, lenient bool, ev *[]Event) p
 	case n != nil && n.children > 0 && !lenient:
 		return proto.ErrNotEmpty
 	}
+	if n != nil && n.children > 0 {
+		h.fuzzy = true
+		h.removeBelow(path, ev)
+		// Quotas count in znodes, which may be these.
+		n, parent = h.find(path, &h.hint), h.find(parentPath, &h.parentHint)
+	}
 	p := *parent
 	p.pzxid = max(p.pzxid, zxid)
 	if n == nil {
@@ -205,12 +215,24 @@ func (h *Head) remove(path string, zxid proto.Zxid, lenient bool, ev *[]Event) p
 		return proto.ErrNoNode
 	}
 	p.children--
-	h.orphans = h.orphans || n.children > 0
 	h.emit(ev, proto.EventNodeDeleted, n, parent)
 	h.replace(parent, &p, &h.parentHint)
 	h.replace(n, nil, nil)
 	h.charge(path, -int64(n.dataBytes()), -1)
 	return proto.OK
+}
+
+// removeBelow deletes all znodes below a path, whose own turn is next: it does not count them
+// down.
+func (h *Head) removeBelow(path string, ev *[]Event) {
+	var below []*Node
+	h.Descendants(path, func(n *Node) bool { below = append(below, n); return true })
+	for _, n := range slices.Backward(below) {
+		n = h.nodes.get(n.Path()) // as it is now: a quota may have counted in it
+		h.emit(ev, proto.EventNodeDeleted, n, nil)
+		h.replace(n, nil, nil)
+		h.charge(n.Path(), -int64(n.dataBytes()), -1)
+	}
 }
 
 // setData replaces a znode's data (DataTree.setData).

@@ -21,7 +21,7 @@ type Head struct {
 	opts     Options
 	aclUses  aclUses
 	tolerant bool
-	orphans  bool // a znode was deleted while it had children, see remove
+	fuzzy    bool // something was forgiven, see Fuzzy
 
 	root *Root // the last frozen one; nil when something changed since
 
@@ -146,6 +146,10 @@ func (h *Head) SetTolerant(on bool) { h.tolerant = on }
 
 // Tolerant tells whether transactions that do not apply are ignored.
 func (h *Head) Tolerant() bool { return h.tolerant }
+
+// Fuzzy tells whether something had to be forgiven on the way here: the files that this head
+// was read from do not say exactly what they mean.
+func (h *Head) Fuzzy() bool { return h.fuzzy }
 
 // Advance raises the processed zxid.
 func (h *Head) Advance(z proto.Zxid) {

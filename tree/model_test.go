@@ -133,8 +133,10 @@ func (m *model) create(hdr *proto.TxnHeader, op proto.Op, b *proto.Body) proto.C
 		if m.tolerant {
 			n.acl = printACL(b.ACL)
 			m.nodes[b.Path] = n
-			if op == proto.OpCreate {
-				raise()
+			raise()
+			if q, ok := strings.CutPrefix(parentPath, "/zookeeper/quota"); ok && q != "" &&
+				name == "zookeeper_stats" {
+				m.recount(q)
 			}
 		}
 		return proto.ErrNodeExists
@@ -156,29 +158,43 @@ func (m *model) create(hdr *proto.TxnHeader, op proto.Op, b *proto.Body) proto.C
 }
 
 func (m *model) remove(hdr *proto.TxnHeader, path string, lenient bool) proto.Code {
-	parentPath, name := cutPath(path)
+	parentPath, _ := cutPath(path)
 	parent, ok := m.nodes[parentPath]
 	if !ok {
 		return proto.ErrNoNode
 	}
-	n, ok := m.nodes[path]
+	_, ok = m.nodes[path]
 	if !lenient && !ok {
 		return proto.ErrNoNode
 	}
 	if !lenient && len(m.children(path)) > 0 {
 		return proto.ErrNotEmpty
 	}
+	below := slices.Sorted(maps.Keys(m.nodes))
+	for _, p := range slices.Backward(below) {
+		if strings.HasPrefix(p, path+"/") {
+			m.drop(p)
+		}
+	}
+	parent = m.nodes[parentPath] // its usage may have been counted just now
 	parent.stat.Pzxid = max(parent.stat.Pzxid, hdr.Zxid)
 	m.nodes[parentPath] = parent
 	if !ok {
 		return proto.ErrNoNode
 	}
+	m.drop(path)
+	return proto.OK
+}
+
+// drop takes one znode out of the map.
+func (m *model) drop(path string) {
+	n := m.nodes[path]
 	delete(m.nodes, path)
-	if q, ok := strings.CutPrefix(parentPath, "/zookeeper/quota"); ok && name == "zookeeper_limits" {
+	parent, name := cutPath(path)
+	if q, ok := strings.CutPrefix(parent, "/zookeeper/quota"); ok && name == "zookeeper_limits" {
 		delete(m.quotas, q)
 	}
 	m.charge(path, -len(n.data), -1)
-	return proto.OK
 }
 
 func (m *model) quotaFor(path string) string {
@@ -216,9 +232,6 @@ func (m *model) recount(q string) {
 			count, size = count+1, size+len(n.data)
 		}
 	}
-	if _, ok := m.nodes[q]; !ok {
-		count, size = 0, 0 // nothing can be reached
-	}
 	n.data = fmt.Appendf(nil, "count=%d,bytes=%d", count, size)
 	m.nodes[stats] = n
 }
@@ -235,19 +248,6 @@ func (m *model) children(path string) []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-func (m *model) hasOrphans() bool {
-	for p := range m.nodes {
-		if p == "" {
-			continue
-		}
-		parent, _ := cutPath(p)
-		if _, ok := m.nodes[parent]; !ok {
-			return true
-		}
-	}
-	return false
 }
 
 func (m *model) owned(kind Kind, owner int64) []string {
@@ -377,8 +377,7 @@ func printView(v *View) string {
 func sane(h *Head) error {
 	uses := map[int64]int{}
 	h.nodes.live.Scan(func(e entry) bool {
-		// A fuzzy snapshot can name ACLs that it does not have.
-		if _, known := h.aclUses.uses[e.node.acl]; known {
+		if e.node.acl != openACL {
 			uses[e.node.acl]++
 		}
 		return true

@@ -241,12 +241,23 @@ func (s *snapshotReader) nodes(h *Head, open map[int64]bool) []entry {
 			break
 		}
 		if !open[acl] {
-			n.acl = acl
+			n.acl = h.loadACL(acl)
 		}
 		h.useACL(n.acl)
 		entries = append(entries, entry{keyOf(n.Path()), n})
 	}
 	return entries
+}
+
+// loadACL is the id to load a znode with. An id that the table lacks is of a list that is newer
+// than the fuzzy snapshot's table. It may not stay: replay will give the same id to the next
+// list that is new to it, which need not be the same.
+func (h *Head) loadACL(id int64) int64 {
+	if _, known := h.aclUses.uses[id]; known || id == openACL {
+		return id
+	}
+	h.fuzzy = true
+	return h.intern(closedACL)
 }
 
 // node makes a znode of s.text, which holds path and data; nil when it cannot be one.
