@@ -72,7 +72,9 @@ func (s *Server) recover() (recovered, error) {
 }
 
 // replay applies one log record. Until the tree is known to be whole, what a fuzzy snapshot of
-// Java already holds is forgiven, as Java forgives it; the first digest that fits ends that.
+// Java already holds is forgiven, as Java forgives it. The first digest that fits ends that, but
+// no digest of a transaction before the last that the snapshot can hold, which it names itself:
+// what is below /zookeeper counts in no digest. To one that names none all is forgiven.
 //
 // A digest that is off after that is said, not refused: Java's own can be off (it predicts a
 // create by its flag and applies it by its op code), and the record's checksum was right.
@@ -97,7 +99,8 @@ func (s *Server) replay(into *recovered, z proto.Zxid, record []byte) error {
 	fits := t.Digest.TreeDigest == h.Digest()
 	switch {
 	case fits && h.Tolerant():
-		h.SetTolerant(false)
+		until, _, named := h.LoadedDigest() // the first snapshot of all names none
+		h.SetTolerant(z <= until || !named && into.snapshot != 0)
 	case !fits && !h.Tolerant():
 		if into.mismatches++; into.mismatches == 1 {
 			s.logger.Error("the tree's digest is not the one that the log promises; this is the first",

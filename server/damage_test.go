@@ -44,6 +44,12 @@ func newDisk(t *testing.T, n int, change func(*Options)) disk {
 	if err := s.Stop(); err != nil {
 		t.Fatal(err)
 	}
+	return diskOf(t, files)
+}
+
+// diskOf is what stands in a file system.
+func diskOf(t *testing.T, files wal.FS) disk {
+	t.Helper()
 	d := disk{}
 	dir := filepath.Join(diskDir, "version-2")
 	names, err := files.List(dir)

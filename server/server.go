@@ -230,7 +230,9 @@ func (s *Server) serve(o Options) error {
 	r.head.SetTolerant(false) // from here on transactions are planned against this head
 	s.core = s.newCore(r)
 	root := r.head.Freeze()
-	if r.snapshot < 0 || r.replayed > s.cfg.SnapCount/2 {
+	// A fuzzy snapshot is replaced at once, as Java does at every start: whoever opens these files
+	// next need not understand it as we did.
+	if r.snapshot < 0 || r.replayed > s.cfg.SnapCount/2 || r.head.Fuzzy() {
 		if err := s.save(root); err != nil {
 			return err
 		}
