@@ -26,9 +26,9 @@ const inFlight = 64
 type writer struct {
 	client
 	model
-	random  *rand.Rand
-	dirs    int
-	leaves  int // of each folder
+	random *rand.Rand
+	dirs   int
+	leaves int // of each folder
 
 	wildACLs bool
 
