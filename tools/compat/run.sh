@@ -2,8 +2,8 @@
 # Runs every compatibility suite against a server: `make compat`.
 #
 # TARGET=java runs them against Debian's Java ZooKeeper instead, which proves the suites.
-# SUITES="wire random gozk kazoo c takeover" picks some; random compares a Java server and Meerkat
-# side by side over random scripts, takeover moves data directories between the two (at full scale
+# SUITES="wire random gozk kazoo c zkcli takeover" picks some; random compares a Java server and
+# Meerkat side by side over random scripts, takeover moves data directories between the two (at full scale
 # with MEERKAT_TAKEOVERS=20 MEERKAT_TAKEOVER_ZNODES=100000). What is missing on the machine is
 # installed by apt-get.
 # Servers listen on loopback, on free ports, in temporary directories, and end with the suite.
@@ -13,7 +13,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 2
 
 TARGET=${TARGET:-meerkat}
-all="wire gozk kazoo c"
+all="wire gozk kazoo c zkcli"
 if [ "$TARGET" != java ]; then all="$all random takeover"; fi
 SUITES=${SUITES:-$all}
 export TARGET COMPAT=1
@@ -34,7 +34,7 @@ for suite in $SUITES; do if [ "$suite" = c ]; then
 	command -v cc >/dev/null || missing="$missing gcc libc6-dev"
 	[ -e /usr/include/zookeeper/zookeeper.h ] || missing="$missing libzookeeper-mt-dev"
 fi; done
-case "$TARGET $SUITES" in java* | *random* | *takeover*)
+case "$TARGET $SUITES" in java* | *random* | *takeover* | *zkcli*)
 	command -v java >/dev/null || missing="$missing default-jre-headless"
 	[ -e /usr/share/java/zookeeper.jar ] || missing="$missing zookeeper libzookeeper-java"
 	[ -e /usr/share/java/slf4j-simple.jar ] || missing="$missing libslf4j-java" ;;
@@ -94,7 +94,7 @@ go_suite() { # name, package, flags: prints a line for each test that has no sub
 
 for suite in $SUITES; do
 	case $suite in
-	wire | gozk | c) go_suite "$suite" "$suite" ;;
+	wire | gozk | c | zkcli) go_suite "$suite" "$suite" ;;
 	random) TARGET=both go_suite random wire -run TestRandom ;;
 	takeover) TARGET=both go_suite takeover takeover -timeout 3h ;;
 	kazoo)
