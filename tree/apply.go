@@ -100,7 +100,7 @@ func (h *Head) ApplyPart(hdr *proto.TxnHeader, op proto.Op, b *proto.Body, ev *[
 func (h *Head) create(hdr *proto.TxnHeader, op proto.Op, b *proto.Body, ev *[]Event) (
 	*Node, proto.Code,
 ) {
-	parentPath, _, ok := splitPath(b.Path)
+	parentPath, ok := splitPath(b.Path)
 	if !ok {
 		return nil, proto.ErrBadArguments
 	}
@@ -185,7 +185,7 @@ func (h *Head) recountAt(path string) {
 // there were none yet, so what a fuzzy snapshot has of them goes too, and their own creates
 // bring them back. (Java keeps them, out of reach, and counts them twice in a quota.)
 func (h *Head) remove(path string, zxid proto.Zxid, lenient bool, ev *[]Event) proto.Code {
-	parentPath, _, ok := splitPath(path)
+	parentPath, ok := splitPath(path)
 	if !ok {
 		return proto.ErrBadArguments
 	}

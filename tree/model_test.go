@@ -159,11 +159,10 @@ func (m *model) create(hdr *proto.TxnHeader, op proto.Op, b *proto.Body) proto.C
 
 func (m *model) remove(hdr *proto.TxnHeader, path string, lenient bool) proto.Code {
 	parentPath, _ := cutPath(path)
-	parent, ok := m.nodes[parentPath]
-	if !ok {
+	if _, ok := m.nodes[parentPath]; !ok {
 		return proto.ErrNoNode
 	}
-	_, ok = m.nodes[path]
+	_, ok := m.nodes[path]
 	if !lenient && !ok {
 		return proto.ErrNoNode
 	}
@@ -176,7 +175,7 @@ func (m *model) remove(hdr *proto.TxnHeader, path string, lenient bool) proto.Co
 			m.drop(p)
 		}
 	}
-	parent = m.nodes[parentPath] // its usage may have been counted just now
+	parent := m.nodes[parentPath] // its usage may have been counted just now
 	parent.stat.Pzxid = max(parent.stat.Pzxid, hdr.Zxid)
 	m.nodes[parentPath] = parent
 	if !ok {

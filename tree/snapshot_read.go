@@ -267,7 +267,7 @@ func (s *snapshotReader) node(o Options, pathBytes int, hasData bool,
 	path, data := unsafe.String(unsafe.SliceData(s.text), pathBytes), s.text[pathBytes:]
 	if path == "" {
 		path = "/"
-	} else if _, _, ok := splitPath(path); !ok {
+	} else if _, ok := splitPath(path); !ok {
 		s.fail("path %q", path)
 		return nil
 	}
@@ -338,7 +338,7 @@ func (h *Head) countChildren(entries []entry) error {
 		if path == "/" {
 			continue
 		}
-		parentPath, _, _ := splitPath(path)
+		parentPath, _ := splitPath(path)
 		if parentPath == "" {
 			parentPath = "/"
 		}

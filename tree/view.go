@@ -212,10 +212,10 @@ func (v *View) DataSize() int64 { return v.dataBytes }
 
 // splitPath cuts a path before its last component; the parent of "/a" is "". It refuses what
 // cannot be the path of a znode that has a parent.
-func splitPath(path string) (parent, name string, ok bool) {
+func splitPath(path string) (parent string, ok bool) {
 	i := strings.LastIndexByte(path, '/')
 	if i < 0 || path[0] != '/' || i == 1 || i == len(path)-1 || len(path) > pathBytesMax {
-		return "", "", false
+		return "", false
 	}
-	return path[:i], path[i+1:], true
+	return path[:i], true
 }
