@@ -213,15 +213,16 @@ func pinnedACL(n int) string {
 
 const pinnedACLs = 20
 
-// acl is an open, a pinned, or with wild ACLs one that nobody else has: then the table of lists
-// changes all the time, also while Java writes a snapshot.
+// acl is an open, a pinned, or with wild ACLs one that is new and that few znodes get: then the
+// table of lists changes all the time, also while Java writes a snapshot.
 func (w *writer) acl() string {
 	switch w.random.IntN(5) {
 	case 0:
 		return pinnedACL(w.random.IntN(pinnedACLs))
 	case 1:
 		if w.wildACLs {
-			return fmt.Sprintf("31:digest:user%x:hash 1:ip:10.0.0.1 ", w.random.Uint32())
+			age := w.acked.Load()/200*4 + w.random.Int64N(4)
+			return fmt.Sprintf("31:digest:user%d:hash 1:ip:10.0.0.1 ", age)
 		}
 	}
 	return openACL
@@ -238,27 +239,31 @@ func (w *writer) sequential() {
 		flags: flagSequential})
 }
 
-// rebuild removes a hot folder with all that is in it and makes it again, as one multi or not.
+// rebuild removes a hot folder with all that is in it and makes it again with other leaves, as
+// one multi or not.
 func (w *writer) rebuild() {
 	dir := fmt.Sprintf("%s/h%d", w.root, w.random.IntN(5))
-	leaves := []string{dir + "/a", dir + "/b", dir + "/c"}
+	multi := w.random.IntN(2) == 0
 	var list []op
-	for _, path := range leaves {
-		list = append(list, op{op: proto.OpDelete, path: path, version: -1})
+	for leaf := 'a'; leaf <= 'f'; leaf++ {
+		path := fmt.Sprintf("%s/%c", dir, leaf)
+		if !multi || w.nodes[path] != nil {
+			list = append(list, op{op: proto.OpDelete, path: path, version: -1})
+		}
 	}
 	list = append(list, op{op: proto.OpDelete, path: dir, version: -1},
 		op{op: proto.OpCreate2, path: dir, data: w.data(), acl: w.acl()})
-	for _, path := range leaves {
-		list = append(list, w.create(path))
+	for range w.random.IntN(5) {
+		list = append(list, w.create(fmt.Sprintf("%s/%c", dir, 'a'+w.random.IntN(6))))
 	}
-	if w.random.IntN(2) == 0 {
+	if multi {
 		w.do(op{op: proto.OpMulti, parts: list})
 		return
 	}
-	for _, o := range list {
-		w.do(o)
+	for i := range list {
+		w.do(list[i])
 	}
-	w.do(op{op: proto.OpSetData, path: leaves[0], data: w.data(), version: -1})
+	w.do(op{op: proto.OpSetData, path: dir, data: w.data(), version: -1})
 }
 
 // A chaos worker makes what no model foresees: sessions that come and go, end or expire and
