@@ -46,7 +46,11 @@ func TestSnapshotAheadOfItsName(t *testing.T) {
 		if err != nil {
 			t.Fatalf("from %v: %v", from, err)
 		}
-		if got, want := s.core.head.Digest(), root.Digest(); got != want {
+		digest := make(chan int64, 1) // the core sends once: the head is its own
+		s.inbox.put(func(b *inbox) {
+			b.calls = append(b.calls, func(c *core) { digest <- c.head.Digest() })
+		})
+		if got, want := <-digest, root.Digest(); got != want {
 			t.Errorf("from %v: digest %x, want %x", from, got, want)
 		}
 		said.await(t, "snapshot written", fmt.Sprintf("snapshot.%x", int64(root.Zxid())))
