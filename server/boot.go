@@ -52,6 +52,9 @@ func (s *Server) recover() (recovered, error) {
 		r.replayed++
 		return s.replay(&r, z, record)
 	})
+	if err == nil {
+		err = s.checkTTL(r.head)
+	}
 	if err != nil {
 		return r, err
 	}
@@ -69,6 +72,28 @@ func (s *Server) recover() (recovered, error) {
 		"zxid", r.head.Zxid(), "znodes", r.head.NodeCount(), "digest_mismatches", r.mismatches,
 		"took", time.Since(booted))
 	return r, nil
+}
+
+// checkTTL refuses TTL znodes when extendedTypesEnabled is off: they look like ephemerals of
+// sessions that are gone, and would be removed. Java removes them; but there the setting is a
+// system property, which is easily left behind when zoo.cfg alone comes here.
+func (s *Server) checkTTL(h *tree.Head) (err error) {
+	if s.cfg.ExtendedTypes {
+		return nil
+	}
+	h.EphemeralOwners(func(owner int64) bool {
+		if (tree.Options{ExtendedTypes: true}).Kind(owner) != tree.TTL {
+			return true
+		}
+		h.Ephemerals(owner, func(path string) bool {
+			err = fmt.Errorf("%s is a znode with a TTL, but extendedTypesEnabled is not true: it "+
+				"would be removed; set extendedTypesEnabled=true, which Java was given as "+
+				"-Dzookeeper.extendedTypesEnabled=true", path)
+			return false
+		})
+		return false
+	})
+	return err
 }
 
 // replay applies one log record. Until the tree is known to be whole, what a fuzzy snapshot of

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/meerkat-zk/meerkat/proto"
@@ -56,6 +57,41 @@ func TestSnapshotAheadOfItsName(t *testing.T) {
 		said.await(t, "snapshot written", fmt.Sprintf("snapshot.%x", int64(root.Zxid())))
 		if err := holds(t, s, n); err != nil {
 			t.Errorf("from %v: %v", from, err)
+		}
+	}
+}
+
+// A data directory with TTL znodes is refused when they would be taken for ephemerals.
+func TestForgottenExtendedTypes(t *testing.T) {
+	for _, snapshot := range []int{2, 100_000} { // from the snapshot, from the log
+		extended := func(on bool) func(*Options) {
+			return func(o *Options) { o.Config.ExtendedTypes, o.Config.SnapCount = on, snapshot }
+		}
+		files := wal.NewMemFS()
+		s, err := Start(diskOptions(t, files, newJournal(), extended(true)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := connectTo(t, s)
+		w.must(proto.OpCreateTTL, createTTL("/ttl", proto.FlagPersistentTTL, 1_000_000))
+		for i := range 8 {
+			w.must(proto.OpCreate, create(fmt.Sprintf("/%d", i), "", 0))
+		}
+		if err := s.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		d := diskOf(t, files)
+		if _, _, err := d.boot(t, extended(false)); err == nil ||
+			!strings.Contains(err.Error(), "/ttl is a znode with a TTL") {
+			t.Fatalf("started without the setting: %v", err)
+		}
+		s, _, err = d.boot(t, extended(true))
+		if err != nil {
+			t.Fatal(err)
+		}
+		connectTo(t, s).must(proto.OpGetData, get("/ttl", false))
+		if err := s.Stop(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
