@@ -9,8 +9,9 @@
 //
 // Two oracles: Java's dump, and the clients' own (model_test.go): each client writes below a
 // path of its own, knows from the replies what must be there, and of what was in flight that it
-// counts from the front. Where Java 3.8.0 itself opens its files wrongly, see javaLost, the
-// clients are right.
+// counts from the front. Where Java 3.8.0 reads its own files wrongly the clients are right: it
+// loses ACLs that were new while it wrote a snapshot (half of the takeovers have such, see
+// layout.wildACLs), and counts znodes twice in quotas (see miscounted).
 //
 // MEERKAT_TAKEOVERS is the number of takeovers (3; 20 at full scale), MEERKAT_TAKEOVER_ZNODES
 // how many znodes there are (10000; 100000 at full scale), MEERKAT_TAKEOVER_SEED repeats a run's
