@@ -302,8 +302,8 @@ func TestReattachFromManyAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 	first.closed()
-	live := 0
-	for _, w := range all {
+	var attached []*wire
+	for _, w := range all { // an answer, or the end: then the core has seen every one of them
 		body, err := w.read()
 		if err != nil {
 			continue // dropped before its answer left
@@ -313,11 +313,16 @@ func TestReattachFromManyAtOnce(t *testing.T) {
 		if q.Fields(&r); q.SessionID != first.session.SessionID {
 			t.Errorf("refused: %+v", q)
 		}
-		xid := w.send(proto.OpExists, get("/e", false))
+		attached = append(attached, w)
+	}
+	live := 0
+	for _, w := range attached { // only the owner's write counts, whenever the others learn of it
+		xid := w.send(proto.OpSetData, setData("/e", "owner", -1))
 		if _, err := w.conn.Write(w.out); err != nil {
 			continue
 		}
-		if body, err = w.read(); err != nil {
+		body, err := w.read()
+		if err != nil {
 			continue
 		}
 		if p := parseReply(t, body); p.Xid != xid || p.Err != proto.OK {
