@@ -162,14 +162,20 @@ func (p *powerHistory) life(tally *cutTally) error {
 
 // load checks a server, then lets the clients run until the cut, or for some steps. A server
 // that failed is stopped, as its main function would; what its clients are told until then
-// counts.
+// counts. One that is alive when the clients are gone is stopped too: after a cut that only a
+// snapshot noticed, a server that has lost what it promised turns them away and goes on.
 func (p *powerHistory) load(s *Server, c *cut, steps int) error {
 	addr, giveUp, stopped := s.Addrs()[0].String(), make(chan struct{}), make(chan struct{})
+	p.failure = nil
 	go func() {
 		defer close(stopped)
 		select {
 		case p.failure = <-s.Failed():
 		case <-giveUp:
+			select {
+			case p.failure = <-s.Failed():
+			default: // nobody writes any more: it would live for ever
+			}
 		}
 		p.down.Store(true)
 		_ = s.Stop() // after a cut it says so
@@ -179,13 +185,12 @@ func (p *powerHistory) load(s *Server, c *cut, steps int) error {
 	if err == nil {
 		err = p.runClients(addr, steps)
 	}
-	if err = ignoreGone(err); err != nil || steps > 0 {
-		if !p.down.Load() {
-			c.stopping = true
-			p.cutAt(c, 1+p.rng.IntN(4), "")
-		}
-		close(giveUp)
+	err = ignoreGone(err)
+	if !p.down.Load() {
+		c.stopping = true
+		p.cutAt(c, 1+p.rng.IntN(4), "")
 	}
+	close(giveUp)
 	<-stopped
 	for _, c := range p.clients {
 		c.hangUp()
