@@ -22,6 +22,17 @@ import (
 // znodes in the order of their keys, parents are found and children counted; quotas.
 func ReadSnapshot(r io.Reader, z proto.Zxid, o Options) (*Head, error) {
 	s := newSnapshotReader(r, o)
+	h := s.file(o)
+	s.trailer(h, z)
+	if s.err != nil {
+		return nil, s.err
+	}
+	h.zxid = z
+	return h, nil
+}
+
+// file reads all that every snapshot file has.
+func (s *snapshotReader) file(o Options) *Head {
 	if magic := s.int(); s.err == nil && magic != snapshotMagic {
 		s.fail("magic %#x", uint32(magic))
 	}
@@ -29,12 +40,7 @@ func ReadSnapshot(r io.Reader, z proto.Zxid, o Options) (*Head, error) {
 	s.long() // dbid
 	h := s.tree(o)
 	s.seal()
-	s.trailer(h, z)
-	if s.err != nil {
-		return nil, s.err
-	}
-	h.zxid = z
-	return h, nil
+	return h
 }
 
 // LoadedDigest is the tree digest that the snapshot gives for a zxid, at or after its own: the
@@ -55,8 +61,10 @@ type snapshotReader struct {
 	pos, summed    int
 	offset         int64 // of buf[0] in the stream
 	stringBytesMax int
-	text           []byte // the last string or buffer
-	eof            bool   // the stream has no more bytes to read ahead
+	text           []byte     // the last string or buffer
+	eof            bool       // the stream has no more bytes to read ahead
+	last           proto.Zxid // the processed zxid, if there is a section for it
+	hasLast        bool
 	err            error
 }
 
@@ -355,6 +363,7 @@ func (h *Head) countChildren(entries []entry) error {
 
 // trailer reads the sections that follow the first seal, none of which need be there. One that
 // is just a zxid and its seal was written without the digest.
+// The zxid of the last one counts where there is no file name to tell it.
 func (s *snapshotReader) trailer(h *Head, z proto.Zxid) {
 	const zxidAndSeal = 8 + 8 + 4 + 1
 	if s.err != nil || s.atEOF() {
@@ -368,7 +377,7 @@ func (s *snapshotReader) trailer(h *Head, z proto.Zxid) {
 			return
 		}
 	}
-	s.long() // the file's name counts, not this
+	s.last, s.hasLast = proto.Zxid(s.long()), true
 	s.seal()
 }
 
