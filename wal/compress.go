@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/s2"
@@ -119,6 +120,23 @@ func decompress(r io.Reader, c Compression) (io.Reader, func(), error) {
 		return z, z.Close, nil
 	}
 	return in, func() {}, nil
+}
+
+// Decompress returns the uncompressed stream of a snapshot in whatever form it comes, told by
+// its first bytes, and what to call when done with it.
+func Decompress(r io.Reader) (io.Reader, func(), error) {
+	in := bufio.NewReaderSize(r, streamBytes)
+	head, err := in.Peek(len(snappyMagic))
+	if err != nil && err != io.EOF { // what is shorter is of no form
+		return nil, nil, err
+	}
+	form := None
+	for c, d := range compressions {
+		if d.magic != "" && strings.HasPrefix(string(head), d.magic) {
+			form = Compression(c)
+		}
+	}
+	return decompress(in, form)
 }
 
 // snappy-java's framing, which SnappyInputStream reads:

@@ -22,9 +22,9 @@ type FS interface {
 	OpenRead(name string) (File, error)
 	// OpenWrite opens an existing file for reading and writing.
 	OpenWrite(name string) (File, error)
-	// Rename gives a file another name, in place of what had it.
+	// Rename gives a file another name, in place of what had it, here or in another directory.
 	Rename(from, to string) error
-	// Remove removes a file.
+	// Remove removes a file, or a directory that is empty.
 	Remove(name string) error
 	// List returns the names in a directory, sorted.
 	List(dir string) ([]string, error)

@@ -55,6 +55,7 @@ type Item struct {
 
 	Roll     bool // start a new file with the next record
 	Truncate bool // drop everything above Last instead of appending
+	Restart  bool // complete the file; what is appended next follows Last, which no record has
 
 	// Done is called by a Runner when the item is durable, after durable(zxid).
 	Done func()
@@ -133,6 +134,14 @@ func (l *Log) step(items []Item) error {
 func (l *Log) take(it *Item) error {
 	if it.Truncate {
 		return l.TruncateTo(it.Last)
+	}
+	if it.Restart {
+		if it.Last <= l.last {
+			panic(fmt.Sprintf("wal: restart at %v, behind %v", it.Last, l.last))
+		}
+		err := l.finish()
+		l.last = it.Last
+		return err
 	}
 	l.roll = l.roll || it.Roll
 	if len(it.Records) == 0 {

@@ -71,7 +71,12 @@ type memContent struct {
 type memChange struct {
 	name, old string
 	node      *memNode
+	move      *memMove // nil: it concerns this directory alone
 }
+
+// A memMove is a rename from one directory into another: two changes, of which a power cut
+// leaves both or neither, as the journals of common file systems see to.
+type memMove struct{ synced bool } // with one of the directories
 
 // NewMemFS returns an empty file system.
 func NewMemFS() *MemFS {
@@ -112,7 +117,8 @@ func (m *MemFS) CrashClone(rng *rand.Rand) *MemFS {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	c := NewMemFS()
-	c.root = crashNode(m.root, rng, map[*memNode]*memNode{})
+	left := crash{rng, map[*memNode]*memNode{}, map[*memMove]bool{}}
+	c.root = left.of(m.root)
 	return c
 }
 
@@ -125,14 +131,21 @@ const (
 	keepKinds
 )
 
-func crashNode(n *memNode, rng *rand.Rand, done map[*memNode]*memNode) *memNode {
-	if c, ok := done[n]; ok {
+// A crash makes copies of what a power cut leaves.
+type crash struct {
+	rng   *rand.Rand
+	done  map[*memNode]*memNode
+	moves map[*memMove]bool // whether they are kept
+}
+
+func (x *crash) of(n *memNode) *memNode {
+	if c, ok := x.done[n]; ok {
 		return c // a file that has two names on disk, amid a rename
 	}
 	c := &memNode{modTime: n.modTime}
-	done[n] = c
+	x.done[n] = c
 	if n.names == nil {
-		c.saved = crashContent(&n.saved, &n.file, rng)
+		c.saved = crashContent(&n.saved, &n.file, x.rng)
 		c.file = c.saved.clone()
 		return c
 	}
@@ -140,18 +153,30 @@ func crashNode(n *memNode, rng *rand.Rand, done map[*memNode]*memNode) *memNode 
 	for name, node := range n.savedNames {
 		left[name] = node
 	}
-	kind, prefix := rng.IntN(keepKinds), rng.IntN(len(n.pending)+1)
+	kind, prefix := x.rng.IntN(keepKinds), x.rng.IntN(len(n.pending)+1)
 	for i, ch := range n.pending {
-		if keeps(kind, i, prefix, rng) {
+		if x.keepsChange(ch, keeps(kind, i, prefix, x.rng)) {
 			ch.apply(left)
 		}
 	}
 	c.names, c.savedNames = map[string]*memNode{}, map[string]*memNode{}
 	for _, name := range sortedNames(left) {
-		node := crashNode(left[name], rng, done)
+		node := x.of(left[name])
 		c.names[name], c.savedNames[name] = node, node
 	}
 	return c
+}
+
+// keepsChange is kept, unless the other half of a move has decided.
+func (x *crash) keepsChange(ch memChange, kept bool) bool {
+	if ch.move == nil {
+		return kept
+	}
+	if before, decided := x.moves[ch.move]; decided {
+		return before
+	}
+	x.moves[ch.move] = kept || ch.move.synced
+	return x.moves[ch.move]
 }
 
 func keeps(kind, i, prefix int, rng *rand.Rand) bool {
@@ -334,7 +359,7 @@ func (m *MemFS) open(name string, writable bool) (File, error) {
 	return &memFile{m, node, name, writable}, nil
 }
 
-// Rename implements FS, within one directory.
+// Rename implements FS.
 func (m *MemFS) Rename(from, to string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -351,10 +376,13 @@ func (m *MemFS) Rename(from, to string) error {
 		return err
 	case node == nil:
 		return &fs.PathError{Op: "rename", Path: from, Err: fs.ErrNotExist}
-	case toDir != dir:
-		return &fs.PathError{Op: "rename", Path: to, Err: unix.EXDEV}
+	case toDir == dir:
+		dir.rename(memChange{name: base, old: old, node: node})
+	default:
+		move := &memMove{}
+		toDir.rename(memChange{name: base, node: node, move: move})
+		dir.rename(memChange{name: old, move: move})
 	}
-	dir.rename(memChange{name: base, old: old, node: node})
 	return nil
 }
 
@@ -443,6 +471,9 @@ func (m *MemFS) SyncDir(dir string) error {
 	}
 	for _, ch := range node.pending {
 		ch.apply(node.savedNames)
+		if ch.move != nil {
+			ch.move.synced = true
+		}
 	}
 	node.pending = nil
 	return nil
