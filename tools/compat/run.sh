@@ -2,10 +2,10 @@
 # Runs every compatibility suite against a server: `make compat`.
 #
 # TARGET=java runs them against Debian's Java ZooKeeper instead, which proves the suites.
-# SUITES="wire random gozk kazoo c zkcli takeover" picks some; random compares a Java server and
-# Meerkat side by side over random scripts, takeover moves data directories between the two (at full scale
-# with MEERKAT_TAKEOVERS=20 MEERKAT_TAKEOVER_ZNODES=100000). What is missing on the machine is
-# installed by apt-get.
+# SUITES="wire random gozk kazoo c curator zkcli takeover" picks some; random compares a Java
+# server and Meerkat side by side over random scripts, takeover moves data directories between the
+# two (at full scale with MEERKAT_TAKEOVERS=20 MEERKAT_TAKEOVER_ZNODES=100000). What is missing on
+# the machine is installed by apt-get.
 # Servers listen on loopback, on free ports, in temporary directories, and end with the suite.
 #
 # Prints a line for each test, one for each suite, and at last "N passed, N failed".
@@ -13,7 +13,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 2
 
 TARGET=${TARGET:-meerkat}
-all="wire gozk kazoo c zkcli"
+all="wire gozk kazoo c curator zkcli"
 if [ "$TARGET" != java ]; then all="$all random takeover"; fi
 SUITES=${SUITES:-$all}
 export TARGET COMPAT=1
@@ -22,8 +22,9 @@ python=/usr/bin/python3 # Debian's own: python3-kazoo is installed for it alone
 install() { # package names
 	echo "installing $*"
 	if [ "$(id -u)" -eq 0 ]; then sudo=; else sudo=sudo; fi
-	$sudo apt-get update -qq >/dev/null && $sudo env DEBIAN_FRONTEND=noninteractive \
-		apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+	$sudo apt-get -o DPkg::Lock::Timeout=300 update -qq >/dev/null &&
+		$sudo env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 \
+			install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
 missing=
@@ -34,13 +35,17 @@ for suite in $SUITES; do if [ "$suite" = c ]; then
 	command -v cc >/dev/null || missing="$missing gcc libc6-dev"
 	[ -e /usr/include/zookeeper/zookeeper.h ] || missing="$missing libzookeeper-mt-dev"
 fi; done
-case "$TARGET $SUITES" in java* | *random* | *takeover* | *zkcli*)
+case "$TARGET $SUITES" in java* | *random* | *takeover* | *zkcli* | *curator*)
 	command -v java >/dev/null || missing="$missing default-jre-headless"
 	[ -e /usr/share/java/zookeeper.jar ] || missing="$missing zookeeper libzookeeper-java"
 	[ -e /usr/share/java/slf4j-simple.jar ] || missing="$missing libslf4j-java" ;;
 esac
-case $SUITES in *takeover*)
+case $SUITES in *takeover* | *curator*)
 	command -v javac >/dev/null || missing="$missing default-jdk-headless" ;;
+esac
+case $SUITES in *curator*)
+	# The recipes bring the framework and the client.
+	[ -e /usr/share/java/curator-recipes.jar ] || missing="$missing libcurator-recipes-java" ;;
 esac
 if [ -n "$missing" ]; then
 	# shellcheck disable=SC2086 # a list of names
@@ -94,7 +99,7 @@ go_suite() { # name, package, flags: prints a line for each test that has no sub
 
 for suite in $SUITES; do
 	case $suite in
-	wire | gozk | c | zkcli) go_suite "$suite" "$suite" ;;
+	wire | gozk | c | curator | zkcli) go_suite "$suite" "$suite" ;;
 	random) TARGET=both go_suite random wire -run TestRandom ;;
 	takeover) TARGET=both go_suite takeover takeover -timeout 3h ;;
 	kazoo)
