@@ -431,8 +431,14 @@ final class Framework {
         c.create().forPath("/ttl");
         c.create().withMode(CreateMode.CONTAINER).forPath("/ttl/unused");
         c.create().withTtl(600_000).withMode(CreateMode.PERSISTENT_WITH_TTL).forPath("/ttl/long");
-        c.create().withTtl(100).withMode(CreateMode.PERSISTENT_WITH_TTL).forPath("/ttl/parent");
-        c.create().forPath("/ttl/parent/child");
+        c.transaction() // lest the parent goes before it has its child
+                .forOperations(
+                        c.transactionOp()
+                                .create()
+                                .withTtl(100)
+                                .withMode(CreateMode.PERSISTENT_WITH_TTL)
+                                .forPath("/ttl/parent"),
+                        c.transactionOp().create().forPath("/ttl/parent/child"));
         c.create().withTtl(300).withMode(CreateMode.PERSISTENT_WITH_TTL).forPath("/ttl/a");
         c.create().creatingParentContainersIfNeeded().forPath("/ttl/c/child");
         c.delete().forPath("/ttl/c/child");

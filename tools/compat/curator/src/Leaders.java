@@ -29,6 +29,7 @@ final class Leaders {
             latches.add(latch);
         }
         LeaderLatch any = latches.get(0);
+        Suite.until("the first", () -> latches.stream().anyMatch(LeaderLatch::hasLeadership));
         Suite.until("all members", () -> any.getParticipants().size() == latches.size());
         while (!latches.isEmpty()) {
             Suite.until("a leader", () -> latches.stream().anyMatch(LeaderLatch::hasLeadership));

@@ -203,7 +203,12 @@ final class Nodes {
             Suite.same("" + i, consumer.take(Suite.PATIENCE, TimeUnit.SECONDS));
         }
         // Items go when they were consumed.
-        Suite.until("the end", () -> c.getChildren().forPath("/queue-blocking").isEmpty());
+        Suite.until(
+                "the end",
+                () -> {
+                    Stat stat = c.checkExists().forPath("/queue-blocking");
+                    return stat == null || stat.getNumChildren() == 0;
+                });
     }
 
     /** A full queue is given a second one, by the leader of the sharders. */
