@@ -200,6 +200,11 @@ func (s *Server) closeDeadOwners(c *core) {
 type snapshotter struct {
 	srv   *Server
 	roots chan *tree.Root // room for one: the core offers, run takes, stop closes
+	asked chan func()     // operators ask, run takes
+
+	// floor is the zxid of the last restore: older roots are of a state that is gone. What was
+	// before it is to be set aside before anything is purged. Both are run's, and boot's before it.
+	floor, unsettled proto.Zxid
 
 	// nextMs is the time before which no other snapshot begins, on the server's clock; written
 	// by run, read by the core's goroutine. A stale value only moves a snapshot by a batch.
@@ -217,7 +222,7 @@ const restShare = 4
 func (p *snapshotter) resting(nowMs int64) bool { return nowMs < p.nextMs.Load() }
 
 func (p *snapshotter) start() {
-	p.roots = make(chan *tree.Root, 1)
+	p.roots, p.asked = make(chan *tree.Root, 1), make(chan func())
 	p.srv.aside.Add(1)
 	go p.run()
 }
@@ -236,45 +241,88 @@ func (p *snapshotter) offer(r *tree.Root) {
 // run is the snapshotter's goroutine. It ends when roots is closed, by stop.
 func (p *snapshotter) run() {
 	defer p.srv.aside.Done()
-	for r := range p.roots {
-		began := p.srv.clockMs()
-		p.nextMs.Store(math.MaxInt64)
-		err := p.srv.save(r)
-		ended := p.srv.clockMs()
-		p.nextMs.Store(ended + restShare*(ended-began))
-		if err != nil {
-			p.srv.monitor.rare.note(func(n *rareCounts) { n.snapErrors++ })
-			// Nothing is lost: the log has it all, and the next snapshot tries again.
-			p.srv.logger.Error("a snapshot could not be written; logs pile up until one is",
-				"zxid", r.Zxid(), "err", err)
+	for {
+		select {
+		case r, open := <-p.roots:
+			if !open {
+				return
+			}
+			if r.Zxid() >= p.floor {
+				p.save(r)
+			}
+		case work := <-p.asked:
+			work()
 		}
 	}
 }
 
-// save writes a snapshot of a root, then removes the files that it makes needless.
-func (s *Server) save(r *tree.Root) error {
-	began := time.Now()
-	path, size, err := wal.WriteSnapshot(s.files, r.Zxid(), s.compression, func(w io.Writer) error {
-		return r.WriteSnapshot(w, tree.SnapshotOptions{
-			Digest: s.cfg.DigestEnabled, LastZxid: s.cfg.SaveLastProcessedZxid,
-		})
-	})
+// do has the snapshotter's goroutine do some work, before or after a snapshot. What it has begun
+// is finished even when the server stops meanwhile.
+func (p *snapshotter) do(work func()) error {
+	done := make(chan struct{}) // closed when the work is done
+	select {
+	case p.asked <- func() { defer close(done); work() }:
+		<-done
+		return nil
+	case <-p.srv.stopping:
+		return errStopping
+	}
+}
+
+func (p *snapshotter) save(r *tree.Root) {
+	began := p.srv.clockMs()
+	p.nextMs.Store(math.MaxInt64)
+	_, err := p.srv.save(r, p.srv.cfg.SaveLastProcessedZxid)
+	ended := p.srv.clockMs()
+	p.nextMs.Store(ended + restShare*(ended-began))
 	if err != nil {
-		return err
+		p.srv.monitor.rare.note(func(n *rareCounts) { n.snapErrors++ })
+		// Nothing is lost: the log has it all, and the next snapshot tries again.
+		p.srv.logger.Error("a snapshot could not be written; logs pile up until one is",
+			"zxid", r.Zxid(), "err", err)
+	}
+}
+
+// A savedSnapshot is a snapshot file as it was written.
+type savedSnapshot struct {
+	path         string
+	bytes, plain int64 // of the file; before it was compressed
+}
+
+// save writes a snapshot of a root, then removes the files that it makes needless.
+func (s *Server) save(r *tree.Root, lastZxid bool) (savedSnapshot, error) {
+	saved, err := s.writeSnapshot(r, lastZxid)
+	if err == nil {
+		s.purge(r.Zxid())
+	}
+	return saved, err
+}
+
+func (s *Server) writeSnapshot(r *tree.Root, lastZxid bool) (saved savedSnapshot, err error) {
+	began := time.Now()
+	o := tree.SnapshotOptions{Digest: s.cfg.DigestEnabled, LastZxid: lastZxid,
+		Pace: func(bytes int) { saved.plain += int64(bytes) }}
+	saved.path, saved.bytes, err = wal.WriteSnapshot(s.files, r.Zxid(), s.compression,
+		func(w io.Writer) error { return r.WriteSnapshot(w, o) })
+	if err != nil {
+		return saved, err
 	}
 	s.monitor.rare.note(func(n *rareCounts) {
 		n.snapshot.Add(time.Since(began).Nanoseconds())
 		n.lastSnap, n.lastSnapAt = r.Zxid(), time.Now()
 	})
-	s.logger.Info("snapshot written", "file", path, "bytes", size, "took", time.Since(began))
-	s.purge(r.Zxid())
-	return nil
+	s.logger.Info("snapshot written", "file", saved.path, "bytes", saved.bytes,
+		"took", time.Since(began))
+	return saved, nil
 }
 
 // purge removes the files that snapshots have made needless, at most once per interval. A
 // failure costs disk space and nothing else.
 func (s *Server) purge(saved proto.Zxid) {
 	p := &s.snapshots
+	if p.unsettled != 0 && !s.setAside(p.unsettled) {
+		return
+	}
 	if s.cfg.PurgeInterval == 0 || !p.purged.IsZero() && time.Since(p.purged) < s.cfg.PurgeInterval {
 		return
 	}

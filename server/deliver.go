@@ -56,6 +56,9 @@ func (l *loop) deliver(b *batch) {
 	if b.root != nil {
 		l.root = b.root
 	}
+	if b.restored {
+		l.startOver()
+	}
 	l.serving = true
 	for i := 0; i < len(l.ready); i++ { // draining may add no one: answers are not replies
 		c := l.ready[i]

@@ -26,6 +26,7 @@ type batch struct {
 	records  []byte       // the log records; dropped once durable
 	want     uint64       // bit i: loop i has an entry here (loops past 63 are always woken)
 	roll     bool         // its records begin a new log file
+	restored bool         // its root is not what came of the batches before: see restore.go
 	snapshot bool         // its root is to be saved once it is published
 }
 

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/user"
 	"runtime"
@@ -30,11 +32,13 @@ import (
 
 // A monitor tells facts about its server; it implements admin.Source.
 type monitor struct {
-	srv    *Server
-	rare   rareStats
-	phase  atomic.Int32 // how far the server is; admin may ask before it serves
-	trace  atomic.Int64 // the trace mask: kept for who sets it, and without effect
-	served []*admin.Server
+	srv   *Server
+	rare  rareStats
+	phase atomic.Int32 // how far the server is; admin may ask before it serves
+	trace atomic.Int64 // the trace mask: kept for who sets it, and without effect
+
+	restoring atomic.Bool // the core is held for a restore
+	served    []*admin.Server
 }
 
 // Phases of a server.
@@ -194,6 +198,9 @@ func (m *monitor) Live() error {
 		case other := <-done:
 			missing = other
 		case <-late.C:
+			if m.restoring.Load() {
+				return nil // as long as the disk takes
+			}
 			return fmt.Errorf("no answer within %v from: %s", probeTimeout, missing)
 		}
 	}
@@ -207,6 +214,9 @@ func (m *monitor) Ready() error {
 		return errors.New("the data is being loaded")
 	case phaseStopping:
 		return errStopping
+	}
+	if m.restoring.Load() {
+		return errors.New("a snapshot is being restored")
 	}
 	if err := m.Live(); err != nil {
 		return err
@@ -461,6 +471,87 @@ func (m *monitor) Stats() admin.Stats {
 		t.LastSize, t.MinSize, t.MaxSize = n.sizes.last, n.sizes.min, n.sizes.max
 	}
 	return t
+}
+
+// Guard implements admin.Source.
+func (m *monitor) Guard() admin.Guard {
+	c := m.srv.cfg
+	return admin.Guard{Snapshot: c.Admin.Snapshot, Restore: c.Admin.Restore,
+		Interval: c.Admin.RateLimit, Forwarded: c.IPUseXForwardedFor}
+}
+
+// Identify implements admin.Source.
+func (m *monitor) Identify(scheme string, data []byte, from netip.Addr) []proto.ID {
+	ids, code := m.srv.providers.Authenticate(scheme, data, from)
+	if code != proto.OK {
+		return nil
+	}
+	return ids
+}
+
+// MayAll implements admin.Source.
+func (m *monitor) MayAll(ids []proto.ID) bool {
+	root := m.root()
+	acl := root.ACL(root.Get("/"))
+	for _, perm := range []int32{proto.PermRead, proto.PermWrite, proto.PermCreate,
+		proto.PermDelete, proto.PermAdmin} {
+		if !m.srv.allows(acl, perm, ids) {
+			return false
+		}
+	}
+	return true
+}
+
+// Limited implements admin.Source.
+func (m *monitor) Limited(restore bool) {
+	m.rare.note(func(n *rareCounts) {
+		if restore {
+			n.restoreLimited++
+		} else {
+			n.snapLimited++
+		}
+	})
+}
+
+// Snapshot implements admin.Source. The file is one of the snapshots as any other, but for the
+// section that names its zxid: where the stream ends up, there may be no file name.
+func (m *monitor) Snapshot(stream bool) (taken admin.Snapshot, err error) {
+	s := m.srv
+	failed := s.snapshots.do(func() {
+		root := m.root()
+		saved, failed := s.save(root, true)
+		if err = failed; err != nil {
+			return
+		}
+		taken = admin.Snapshot{Zxid: root.Zxid(), Bytes: saved.bytes}
+		if stream { // from the file, so that a slow reader holds no root
+			f := wal.SnapshotFile{Path: saved.path, Zxid: taken.Zxid, Compression: s.compression}
+			taken.Bytes = saved.plain
+			taken.Stream, err = f.Open(s.files.FS)
+		}
+	})
+	if err = errors.Join(failed, err); err != nil {
+		m.rare.note(func(n *rareCounts) { n.snapErrors++ })
+		s.logger.Error("a snapshot that was asked for could not be written", "err", err)
+	}
+	return taken, err
+}
+
+// Shed implements admin.Source.
+func (m *monitor) Shed(percent int) (closed int) {
+	_ = fromLoops(m, func(l *loop) (n int) {
+		l.begin()
+		for c := range l.conns {
+			if c.state < connClosing && rand.IntN(100) < percent {
+				l.srv.refused(c, "the command shed_connections was given")
+				l.close(c)
+				n++
+			}
+		}
+		l.end()
+		return n
+	}, func(n int) { closed += n })
+	return closed
 }
 
 // openFiles is how many files the process holds and may hold; 0 when it cannot be known.

@@ -63,8 +63,10 @@ type Server struct {
 	log       *wal.Runner
 	snapshots snapshotter
 	monitor   monitor
-	tally     coreStats // the core goroutine's
-	initial   string    // Options.ConfigText
+	tally     coreStats  // the core goroutine's
+	between   func()     // the core goroutine's: done before its next turn; nil mostly
+	restored  proto.Zxid // the last restore that a start found; loops know later ones
+	initial   string     // Options.ConfigText
 
 	outstandingMax int64
 	live           atomic.Int64 // client connections
@@ -227,13 +229,16 @@ func (s *Server) serve(o Options) error {
 	if err != nil {
 		return err
 	}
+	if err := s.settleRestores(r.snapshot); err != nil {
+		return err
+	}
 	r.head.SetTolerant(false) // from here on transactions are planned against this head
 	s.core = s.newCore(r)
 	root := r.head.Freeze()
 	// A fuzzy snapshot is replaced at once, as Java does at every start: whoever opens these files
 	// next need not understand it as we did.
 	if r.snapshot < 0 || r.replayed > s.cfg.SnapCount/2 || r.head.Fuzzy() {
-		if err := s.save(root); err != nil {
+		if _, err := s.save(root, s.cfg.SaveLastProcessedZxid); err != nil {
 			return err
 		}
 	}
@@ -308,6 +313,7 @@ func (s *Server) listen(o Options) (err error) {
 		TickEvery: time.Duration(tickEveryMs(s.core.tickMs)) * time.Millisecond,
 		NewHandler: func(nl *netloop.Loop) netloop.Handler {
 			l := newLoop(s, nl)
+			l.watches.restored = s.restored
 			mu.Lock() // netloop may ask from several goroutines
 			s.loops = append(s.loops, l)
 			mu.Unlock()

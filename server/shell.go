@@ -19,6 +19,10 @@ func (s *Server) run() {
 		s.core.turn(&in, now)
 		s.tally.requests += int64(len(in.requests))
 		s.perform(&s.core.out)
+		if f := s.between; f != nil {
+			s.between = nil
+			f()
+		}
 	}
 }
 

@@ -282,7 +282,11 @@ type rareCounts struct {
 	load, readSnap        metrics.Histogram // ns: of the boot, and of its snapshot
 	replay                metrics.Histogram // ns: of its log
 	replayed              metrics.Histogram // records
+	restore               metrics.Histogram // ns
 	slowSyncs, snapErrors int64
+	restoreErrors         int64
+	snapLimited           int64 // asked for too soon
+	restoreLimited        int64
 	lastSnap              proto.Zxid
 	lastSnapAt            time.Time
 }
@@ -295,7 +299,13 @@ func (r *rareStats) note(add func(*rareCounts)) {
 }
 
 func (r *rareCounts) hists() []*metrics.Histogram {
-	return []*metrics.Histogram{&r.fsync, &r.snapshot, &r.load, &r.readSnap, &r.replay, &r.replayed}
+	return []*metrics.Histogram{&r.fsync, &r.snapshot, &r.load, &r.readSnap, &r.replay, &r.replayed,
+		&r.restore}
+}
+
+func (r *rareCounts) counts() []*int64 {
+	return []*int64{&r.slowSyncs, &r.snapErrors, &r.restoreErrors, &r.snapLimited,
+		&r.restoreLimited}
 }
 
 // show is a copy: of all that was counted, or of what was counted since the last reset.
@@ -307,8 +317,9 @@ func (r *rareStats) show(always bool) rareCounts {
 		for i, h := range n.hists() {
 			h.Since(r.base.hists()[i])
 		}
-		n.slowSyncs -= r.base.slowSyncs
-		n.snapErrors -= r.base.snapErrors
+		for i, c := range n.counts() {
+			*c -= *r.base.counts()[i]
+		}
 	}
 	return n
 }
@@ -423,6 +434,9 @@ func (l *metricList) counters(n *census, rare *rareCounts) {
 		{"prep_processor_request_queued", n.core.requests},
 		{"sync_processor_request_queued", n.core.txns},
 		{"snapshot_error_count", rare.snapErrors},
+		{"snapshot_rate_limited_count", rare.snapLimited},
+		{"restore_error_count", rare.restoreErrors},
+		{"restore_rate_limited_count", rare.restoreLimited},
 		{"fsync_threshold_exceed_count", rare.slowSyncs},
 	} {
 		l.counter(x.name, x.value)
@@ -487,6 +501,7 @@ func (l *metricList) summaries(n *census, rare *rareCounts) {
 	l.summary("sync_processor_batch_size", metrics.Basic, 1, &n.core.batches)
 	l.summary("fsynctime", metrics.Basic, nsPerMs, &rare.fsync)
 	l.summary("snapshottime", metrics.Basic, nsPerMs, &rare.snapshot)
+	l.summary("restore_time", metrics.Basic, nsPerMs, &rare.restore)
 	l.summary("dbinittime", metrics.Basic, nsPerMs, &rare.load)
 	l.summary("startup_snap_load_time", metrics.Basic, nsPerMs, &rare.readSnap)
 	l.summary("startup_txns_load_time", metrics.Basic, nsPerMs, &rare.replay)

@@ -45,6 +45,10 @@ type watches struct {
 	watchers  int // connections with any
 
 	dataEntries, dataPaths int // of entries and of lists, those of the data table
+
+	// restored is the zxid of the last restore: who has seen only what was before it missed a
+	// change of everything.
+	restored proto.Zxid
 }
 
 // add registers a watch; it tells whether the triple is new.
@@ -309,13 +313,14 @@ func (l *loop) step(j *job) bool {
 // carry zxid -1 and are not filtered by ACL.
 func (l *loop) restore(j *job, path string) {
 	c, n := j.conn, l.root.Get(path)
+	missed := j.q.RelativeZxid < l.watches.restored
 	tell := func(typ int32) { l.catchUp(c, typ, path) }
 	switch j.table {
 	case 0:
 		switch {
 		case n == nil:
 			tell(proto.EventNodeDeleted)
-		case n.Mzxid() > j.q.RelativeZxid:
+		case n.Mzxid() > j.q.RelativeZxid || missed:
 			tell(proto.EventNodeDataChanged)
 		default:
 			l.addWatch(c, path, dataTable, watchStandard)
@@ -327,7 +332,7 @@ func (l *loop) restore(j *job, path string) {
 			l.addWatch(c, path, dataTable, watchStandard)
 		}
 	case 2:
-		l.restoreChild(j, path, n)
+		l.restoreChild(j, path, n, missed)
 	case 3:
 		l.addWatch(c, path, dataTable, watchPersistent)
 		l.addWatch(c, path, childTable, watchPersistent)
@@ -336,11 +341,11 @@ func (l *loop) restore(j *job, path string) {
 	}
 }
 
-func (l *loop) restoreChild(j *job, path string, n *tree.Node) {
+func (l *loop) restoreChild(j *job, path string, n *tree.Node, missed bool) {
 	switch {
 	case n == nil:
 		l.catchUp(j.conn, proto.EventNodeDeleted, path)
-	case n.Pzxid() > j.q.RelativeZxid:
+	case n.Pzxid() > j.q.RelativeZxid || missed:
 		l.catchUp(j.conn, proto.EventNodeChildrenChanged, path)
 	default:
 		l.addWatch(j.conn, path, childTable, watchStandard)

@@ -47,6 +47,9 @@ type command struct {
 	names []string // the first is the one that is listed
 	free  bool     // it answers while clients are not served
 	run   func(s Source, q url.Values) (f Fields, failed string)
+
+	guarded func(*operator) answer // in place of run
+	post    bool                   // it is asked with POST, not GET
 }
 
 // always makes a command that cannot fail.
@@ -93,9 +96,12 @@ var commands = []command{
 	{names: []string{"observers", "obsr"}, run: always(func(Source) Fields {
 		return Fields{{"synced_observers", 0}, {"observers", []int{}}}
 	})},
+	{names: []string{"restore", "rest"}, guarded: restore, post: true},
 	{names: []string{"ruok"}, run: always(func(Source) Fields { return nil })},
 	{names: []string{"server_stats", "srvr"}, run: always(serverStats)},
 	{names: []string{"set_trace_mask", "stmk"}, free: true, run: setTraceMask},
+	{names: []string{"shed_connections", "shed"}, guarded: shed, post: true},
+	{names: []string{"snapshot", "snap"}, guarded: snapshot},
 	{names: []string{"stat_reset", "srst"}, run: always(func(s Source) Fields {
 		s.ResetStats()
 		return nil

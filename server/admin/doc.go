@@ -3,9 +3,9 @@
 //
 // # Flow
 //
-// Serve listens; a request names a command (commands.go), which asks the Source for facts
-// (facts.go) and lays them out under Java's names. Metrics become Prometheus' text form
-// (prometheus.go).
+// Listen serves; a request names a command (commands.go), which asks the Source for facts
+// (facts.go) and lays them out under Java's names. Commands that hand out or replace all data
+// want to know who asks (guarded.go). Metrics become Prometheus' text form (prometheus.go).
 //
 // # Who owns what
 //
@@ -13,9 +13,10 @@
 //
 // # Invariants
 //
-// An answer is JSON with the fields "command" and "error", whatever happened.
+// An answer is JSON with the fields "command" and "error", whatever happened, or the stream of a
+// snapshot.
 //
 // # Never
 //
-// Work on a loop or in the core; a change of data.
+// Work on a loop or in the core.
 package admin

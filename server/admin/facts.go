@@ -1,6 +1,9 @@
 package admin
 
 import (
+	"errors"
+	"io"
+	"net/netip"
 	"time"
 
 	"github.com/meerkat-zk/meerkat/proto"
@@ -30,6 +33,33 @@ type Source interface {
 	ResetConns()
 	TraceMask() int64
 	SetTraceMask(int64)
+
+	// What guarded commands ask (guarded.go).
+	Guard() Guard
+	// Identify tells who shows these credentials of a scheme; nil: nobody.
+	Identify(scheme string, credentials []byte, from netip.Addr) []proto.ID
+	MayAll([]proto.ID) bool // all permissions on the root znode
+	Snapshot(stream bool) (Snapshot, error)
+	Restore(body io.Reader) (proto.Zxid, error) // an ErrBody: the body is no snapshot
+	Shed(percent int) (closed int)
+	Limited(restore bool) // a snapshot or a restore was asked for too soon
+}
+
+// ErrBody is what is wrong with a snapshot that was sent. Test with errors.Is.
+var ErrBody = errors.New("the body is not a snapshot that can be restored")
+
+// Guard says which guarded commands there are.
+type Guard struct {
+	Snapshot, Restore bool          // admin.snapshot.enabled, admin.restore.enabled
+	Interval          time.Duration // admin.rateLimiterIntervalInMS
+	Forwarded         bool          // callers are behind a proxy that tells their address
+}
+
+// A Snapshot is one that was taken on demand.
+type Snapshot struct {
+	Zxid   proto.Zxid
+	Bytes  int64         // of the file; of the stream, if there is one
+	Stream io.ReadCloser // uncompressed; nil unless asked for
 }
 
 // Conf is what the words conf and configuration show (ZooKeeperServerConf).

@@ -67,31 +67,46 @@ func withoutTrace(h http.Handler) http.Handler {
 	})
 }
 
+// A desk answers commands for one server.
+type desk struct {
+	source              Source
+	below               string // the path above the commands, with a slash at its end
+	snapshots, restores limiter
+}
+
 // Commands answers Java's commands below base, and the probes /livez and /readyz.
 func Commands(s Source, base string) http.Handler {
 	mux := http.NewServeMux()
 	base = "/" + strings.Trim(base, "/")
-	below := strings.TrimSuffix(base, "/") + "/"
-	answer := func(w http.ResponseWriter, r *http.Request) {
-		name := strings.TrimPrefix(r.URL.Path, strings.TrimSuffix(below, "/"))
-		name = strings.TrimPrefix(name, "/")
-		switch {
-		case r.Method != http.MethodGet && r.Method != http.MethodHead:
-			w.Header().Set("Allow", "GET, HEAD")
-			w.WriteHeader(http.StatusMethodNotAllowed)
-		case name == "":
-			links(w, below)
-		default:
-			runCommand(w, r, s, name)
-		}
-	}
-	mux.HandleFunc(below, answer)
+	d := &desk{source: s, below: strings.TrimSuffix(base, "/") + "/"}
+	mux.HandleFunc(d.below, d.answer)
 	if base != "/" {
-		mux.HandleFunc(base, answer)
+		mux.HandleFunc(base, d.answer)
 	}
 	mux.HandleFunc("/livez", probe(s.Live))
 	mux.HandleFunc("/readyz", probe(s.Ready))
 	return mux
+}
+
+func (d *desk) answer(w http.ResponseWriter, r *http.Request) {
+	name := strings.TrimPrefix(r.URL.Path, strings.TrimSuffix(d.below, "/"))
+	name = strings.TrimPrefix(name, "/")
+	switch r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPost:
+	default:
+		w.Header().Set("Allow", "GET, HEAD, POST")
+		w.WriteHeader(http.StatusMethodNotAllowed)
+		return
+	}
+	if name == "" {
+		links(w, d.below)
+		return
+	}
+	a := d.run(w, r, name)
+	if a.name == "" {
+		a.name = name
+	}
+	a.write(w)
 }
 
 // links lists the commands (JettyAdminServer.commandLinks).
@@ -102,30 +117,72 @@ func links(w http.ResponseWriter, below string) {
 	}
 }
 
-// runCommand answers one command. An unknown one has status 200 too, as Java's.
-func runCommand(w http.ResponseWriter, r *http.Request, s Source, name string) {
-	var f Fields
-	var failed string
+// run does what a command asks (Commands.runCommand). An unknown one has status 200 too, as
+// Java's, which also answers by the name that it was given until the command itself answers.
+func (d *desk) run(w http.ResponseWriter, r *http.Request, name string) answer {
 	i := slices.IndexFunc(commands, func(c command) bool { return slices.Contains(c.names, name) })
+	if i < 0 {
+		return answer{failed: "Unknown command: " + name}
+	}
+	c := &commands[i]
+	if !c.free && !d.source.Serving() {
+		return answer{failed: "This ZooKeeper instance is not currently serving requests"}
+	}
+	if c.guarded != nil {
+		if denied := d.deny(r); denied.status != 0 {
+			return denied
+		}
+	}
+	// Java runs into a null pointer here, and answers with 500 and a page of HTML.
+	allow := []string{http.MethodGet, http.MethodHead}
 	switch {
-	case i < 0:
-		failed = "Unknown command: " + name
-	case !commands[i].free && !s.Serving():
-		failed, name = "This ZooKeeper instance is not currently serving requests",
-			commands[i].names[0]
-	default:
-		name = commands[i].names[0]
-		f, failed = commands[i].run(s, r.URL.Query())
+	case c.post:
+		allow = []string{http.MethodPost}
+	case c.guarded != nil: // all the work, and nothing to show for it
+		allow = allow[:1]
+	}
+	if !slices.Contains(allow, r.Method) {
+		w.Header().Set("Allow", strings.Join(allow, ", "))
+		return answer{status: http.StatusMethodNotAllowed,
+			failed: "the command is asked for with " + allow[0]}
+	}
+	var a answer
+	if c.guarded != nil {
+		a = c.guarded(&operator{desk: d, w: w, r: r})
+	} else {
+		a.fields, a.failed = c.run(d.source, r.URL.Query())
+	}
+	a.name = c.names[0]
+	return a
+}
+
+// An answer is what a command has to say.
+type answer struct {
+	status int    // 0: 200
+	name   string // of the command
+	fields Fields
+	failed string // "" for null
+	sent   bool   // the answer is out already
+}
+
+// write sends the answer as JSON.
+func (a *answer) write(w http.ResponseWriter) {
+	if a.sent {
+		return
 	}
 	var e any
-	if failed != "" {
-		e = failed
+	if a.failed != "" {
+		e = a.failed
 	}
-	text, err := json.MarshalIndent(append(f, Field{"command", name}, Field{"error", e}), "", "  ")
+	text, err := json.MarshalIndent(append(a.fields, Field{"command", a.name}, Field{"error", e}),
+		"", "  ")
 	if err != nil { // no fact is of a kind that JSON lacks
 		panic(err)
 	}
 	w.Header().Set("Content-Type", "application/json")
+	if a.status != 0 {
+		w.WriteHeader(a.status)
+	}
 	_, _ = w.Write(text) // a client that left needs no answer
 }
 
