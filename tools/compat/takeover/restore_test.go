@@ -81,7 +81,7 @@ var adminAddr = regexp.MustCompile(`for=admin\.serverPort addr=(\S+)`)
 
 // ask gives a command to a Meerkat, as super.
 func ask(t *testing.T, s *target.Server, method, command string, body []byte,
-) (*http.Response, []byte) {
+) (http.Header, []byte) {
 	t.Helper()
 	said, err := os.ReadFile(filepath.Join(s.Dir, "output"))
 	if err != nil {
@@ -106,16 +106,16 @@ func ask(t *testing.T, s *target.Server, method, command string, body []byte,
 	if err != nil || r.StatusCode != http.StatusOK {
 		t.Fatalf("%s: %s %v: %.300s", command, r.Status, err, got)
 	}
-	return r, got
+	return r.Header, got
 }
 
 // takeSnapshot returns a streamed snapshot and its zxid in hex.
 func takeSnapshot(t *testing.T, s *target.Server) (body []byte, zxid string) {
 	t.Helper()
-	r, body := ask(t, s, http.MethodGet, "snapshot", nil)
-	zxid, ok := strings.CutPrefix(r.Header.Get("last_zxid"), "0x")
-	if !ok || r.Header.Get("snapshot_size") != fmt.Sprint(len(body)) {
-		t.Fatalf("%d bytes, header %v", len(body), r.Header)
+	header, body := ask(t, s, http.MethodGet, "snapshot", nil)
+	zxid, ok := strings.CutPrefix(header.Get("last_zxid"), "0x")
+	if !ok || header.Get("snapshot_size") != fmt.Sprint(len(body)) {
+		t.Fatalf("%d bytes, header %v", len(body), header)
 	}
 	return body, zxid
 }
