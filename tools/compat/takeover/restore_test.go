@@ -45,13 +45,15 @@ func TestSnapshotCommand(t *testing.T) {
 	k.restoreElsewhere(t, body)
 }
 
-// TestRestoreOfJavaSnapshot restores a snapshot file that Java wrote at its start.
+// TestRestoreOfJavaSnapshot restores a snapshot file that Java wrote at its start, behind a log
+// that it had read: such a one is of one moment, and names its zxid.
 func TestRestoreOfJavaSnapshot(t *testing.T) {
 	needsJava(t)
 	for _, form := range []string{"", "gz", "snappy"} {
 		k := &takeover{layout: layout{digest: true, compression: form, preAllocKiB: 64},
 			crowd: newCrowd(2, 1000, false, 1), random: rand.New(rand.NewPCG(1, 0))}
-		k.server = target.StartKind(t, true, k.quietLines()...)
+		k.server = target.StartKind(t, true, append(k.lines(), "snapCount=1000000",
+			"tickTime=60000")...)
 		if err := k.crowd.populate(k.server.Addr); err != nil {
 			t.Fatal(err)
 		}
