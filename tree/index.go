@@ -1,19 +1,30 @@
 package tree
 
 import (
+	"encoding/binary"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/tidwall/btree"
 )
 
-// A key is where a znode sits in the index: by the hash of its parent's path, then by the hash
-// of its name, so that siblings are neighbours and comparing is comparing integers. Paths
+// A key is where a znode sits in the index: by the hash of its parent's path, then by a number
+// for its name, so that siblings are neighbours and comparing is comparing integers. Paths
 // break ties.
 //
 // A btree keyed by whole paths took 2.3 to 3.2 µs a look-up at one million znodes, one keyed
 // like this 0.9 to 1.1 µs.
 type key struct{ parent, name uint64 }
+
+// nameKey numbers a name so that names which count up, as those of sequential znodes do, are
+// neighbours: a batch of them changes a few btree nodes instead of one each. What stands before
+// the last eight bytes is hashed, and moves the whole run.
+func nameKey(name string) uint64 {
+	var tail [8]byte
+	cut := max(len(name)-len(tail), 0)
+	copy(tail[:], name[cut:])
+	return binary.BigEndian.Uint64(tail[:]) + xxhash.Sum64String(name[:cut])
+}
 
 // An entry is an item of the index. Without a node it is a search key, equal to every entry
 // of the same key.
@@ -47,7 +58,7 @@ func keyOf(path string) key {
 	if i < 0 {
 		return key{}
 	}
-	return key{xxhash.Sum64String(path[:i]), xxhash.Sum64String(path[i+1:])}
+	return key{xxhash.Sum64String(path[:i]), nameKey(path[i+1:])}
 }
 
 // indexDegree makes a btree node hold at most 31 items, 744 bytes. At one million znodes and
