@@ -3,7 +3,8 @@ package netloop
 // A freeList keeps the buffers of one loop's idle connections. A buffer belongs either to
 // the list or to one connection, for output of a turn or for input that waits.
 type freeList struct {
-	free [][]byte
+	free  [][]byte
+	bytes int // of all that is free
 }
 
 // get returns an empty buffer.
@@ -12,6 +13,7 @@ func (f *freeList) get() []byte {
 		b := f.free[n-1]
 		f.free[n-1] = nil
 		f.free = f.free[:n-1]
+		f.bytes -= cap(b)
 		return b
 	}
 	return make([]byte, 0, bufferBytes)
@@ -19,9 +21,10 @@ func (f *freeList) get() []byte {
 
 // put takes a buffer back, or drops one that is too large or one too many.
 func (f *freeList) put(b []byte) {
-	if cap(b) == 0 || cap(b) > bufferKeepBytes || len(f.free) >= buffersKept {
+	if cap(b) == 0 || cap(b) > bufferKeepBytes || f.bytes+cap(b) > buffersKeptBytes {
 		return
 	}
+	f.bytes += cap(b)
 	f.free = append(f.free, b[:0])
 }
 

@@ -56,11 +56,13 @@ const (
 	// them. At the limit accepting waits, and the kernel's backlog with it.
 	enrolmentsInFlight = 256
 
-	// bufferBytes is what a fresh buffer has; bufferKeepBytes the largest that is kept for
-	// reuse, buffersKept how many a loop keeps. Others go to the garbage collector.
-	bufferBytes     = 4 << 10
-	bufferKeepBytes = 64 << 10
-	buffersKept     = 64
+	// bufferBytes is what a fresh buffer has: enough for the events and replies of most turns.
+	// Those that grow are kept for the next turn too, up to bufferKeepBytes each and
+	// buffersKeptBytes in all per loop; others go to the garbage collector. A watch that fires
+	// for a thousand connections takes a thousand buffers in one turn.
+	bufferBytes      = 1 << 10
+	bufferKeepBytes  = 64 << 10
+	buffersKeptBytes = 2 << 20
 
 	// acceptPauseMin and acceptPauseMax bound the wait after a failed accept, which doubles:
 	// out of descriptors (EMFILE) is the usual reason, and it lasts.
