@@ -49,7 +49,7 @@ type settings struct {
 }
 
 // The core owns the head tree, the sessions' owners and deadlines, and the batches in flight.
-// Only its goroutine touches it; turn reads no clock and starts no goroutine.
+// Only who has its turn touches it (shell.go); turn reads no clock and starts no goroutine.
 type core struct {
 	settings
 	now    clock

@@ -11,7 +11,8 @@
 // # Who owns what
 //
 // A loop owns its connections (conn.go), its watch table (watch.go) and its cursor. The core
-// owns the head, the sessions' owners and deadlines (session.go) and the batches in flight.
+// owns the head, the sessions' owners and deadlines (session.go) and the batches in flight; one
+// goroutine at a time has its turn (shell.go).
 // The snapshotter (boot.go) owns a root while it writes it. Nothing else is shared but the
 // inbox, the feed, and a few totals (Server). What operators see (monitor.go, words.go) is copied
 // by its owners when somebody asks (stats.go).
@@ -24,6 +25,7 @@
 //
 // # Never
 //
-// A lock around domain state; a clock, a goroutine or the order of a map in the core's step
-// files (core.go, plan.go, multi.go, session.go, reap.go); work of unknown length on a loop.
+// A lock around domain state, but for the one that says who has the core's turn; a clock, a
+// goroutine or the order of a map in the core's step files (core.go, plan.go, multi.go,
+// session.go, reap.go); work of unknown length on a loop.
 package server

@@ -36,17 +36,19 @@ type touch struct {
 	heardMs int64
 }
 
-// The inbox carries everything to the core. Loops and the log write, the core takes all.
+// The inbox carries everything to the core. Loops and the log write, a turn of the core takes.
 type inbox struct {
 	mu       sync.Mutex
 	requests []request
+	heavy    bool // one of them may take long
+	patient  bool // the log's next word brings a turn: little work can wait for it
 	touches  []touch
 	answered int        // loops that answered the question whom they heard
 	durable  proto.Zxid // the log's word
 	ticked   bool
 	calls    []func(*core) // rare: words that look at sessions, tests
 
-	// signal holds one token while there is something to take. The core alone receives.
+	// signal holds one token while there is something to take. The core's own goroutine receives.
 	signal chan struct{}
 }
 
@@ -60,12 +62,57 @@ func (b *inbox) put(add func(*inbox)) {
 	b.ring()
 }
 
+// How the core is to learn of what was put into the inbox.
+type notice uint8
+
+const (
+	noticeNone notice = iota // it will come by anyway
+	noticeTurn               // a turn is due, and it is short
+	noticeRing               // its own goroutine is to take a turn
+)
+
 // push appends a loop's requests of one turn.
-func (b *inbox) push(rs []request) {
+func (b *inbox) push(rs []request) notice {
+	heavy := len(rs) > littleRequestsMax
+	for i := range min(len(rs), littleRequestsMax) {
+		heavy = heavy || rs[i].heavy()
+	}
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.requests = append(b.requests, rs...)
-	b.mu.Unlock()
-	b.ring()
+	b.heavy = b.heavy || heavy
+	return b.notice()
+}
+
+// logged notes what is durable.
+func (b *inbox) logged(z proto.Zxid) notice {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.durable, b.patient = max(b.durable, z), false
+	return b.notice()
+}
+
+func (b *inbox) notice() notice {
+	switch {
+	case b.heavy || len(b.requests) > littleRequestsMax:
+		return noticeRing
+	case b.patient:
+		return noticeNone
+	}
+	return noticeTurn
+}
+
+// await says that the core has done what it took, and batches of it are with the log: when the
+// log has them there is a turn. It had better be true: a word that came meanwhile is one.
+func (b *inbox) await(known proto.Zxid) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.patient = b.durable == known
+}
+
+// heavy tells whether a request may take the core longer than a loop should wait.
+func (r *request) heavy() bool {
+	return len(r.body) > littleBodyBytes || r.op == proto.OpCloseSession
 }
 
 func (b *inbox) ring() {
@@ -86,16 +133,20 @@ type inputs struct {
 	resting  bool // the snapshotter is to be left alone
 }
 
-// take moves all that waits into in, whose slices are used again.
-func (b *inbox) take(in *inputs) {
+// take moves all that waits into in, whose slices are used again; what is not from clients and
+// the log it leaves unless all is asked for.
+func (b *inbox) take(in *inputs, all bool) {
 	clear(in.requests)
 	clear(in.calls)
+	in.touches, in.calls, in.answered, in.ticked = in.touches[:0], in.calls[:0], 0, false
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	in.requests, b.requests = b.requests, in.requests[:0]
-	in.touches, b.touches = b.touches, in.touches[:0]
-	in.calls, b.calls = b.calls, in.calls[:0]
-	in.answered, b.answered = b.answered, 0
+	in.requests, b.requests, b.heavy = b.requests, in.requests[:0], false
 	in.durable = b.durable
-	in.ticked, b.ticked = b.ticked, false
+	if all {
+		in.touches, b.touches = b.touches, in.touches
+		in.calls, b.calls = b.calls, in.calls
+		in.answered, b.answered = b.answered, 0
+		in.ticked, b.ticked = b.ticked, false
+	}
 }

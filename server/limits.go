@@ -8,6 +8,11 @@ const (
 	batchTxnsMax  = 1000
 	batchBytesMax = 1 << 20
 
+	// A turn of the core with so little to do is taken by the goroutine that brings it, which
+	// may be a loop's: some 20 µs.
+	littleRequestsMax = 8
+	littleBodyBytes   = 4 << 10
+
 	// Record buffers that are kept for the next batches: one is being filled, one is with the
 	// log, and after a burst a few more.
 	spareBuffersMax = 4

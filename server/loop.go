@@ -270,7 +270,7 @@ func (l *loop) flush() {
 	if len(l.out) == 0 {
 		return
 	}
-	l.srv.inbox.push(l.out)
+	l.srv.lend(l.srv.inbox.push(l.out))
 	clear(l.out)
 	l.out = l.out[:0]
 }

@@ -59,14 +59,19 @@ type Server struct {
 	feedStart *batch // where every loop's cursor begins; nil once they have it
 	feed      feed
 	inbox     *inbox
-	core      *core
 	log       *wal.Runner
 	snapshots snapshotter
 	monitor   monitor
-	tally     coreStats  // the core goroutine's
-	between   func()     // the core goroutine's: done before its next turn; nil mostly
-	restored  proto.Zxid // the last restore that a start found; loops know later ones
-	initial   string     // Options.ConfigText
+
+	coreMu    sync.Mutex // guards what follows, and the end of the feed, for a turn
+	core      *core
+	inputs    inputs    // of the turn
+	tally     coreStats // what the core's turns count
+	between   func()    // done by run after this turn; nil mostly
+	coreEnded bool      // no turns any more
+
+	restored proto.Zxid // the last restore that a start found; loops know later ones
+	initial  string     // Options.ConfigText
 
 	outstandingMax int64
 	live           atomic.Int64 // client connections
@@ -247,7 +252,7 @@ func (s *Server) serve(o Options) error {
 		return err
 	}
 	s.log = wal.NewRunner(log, func(z proto.Zxid) {
-		s.inbox.put(func(b *inbox) { b.durable = max(b.durable, z) })
+		s.lend(s.inbox.logged(z))
 	}, s.fatal)
 	if err := s.listen(o); err != nil {
 		return errors.Join(err, s.log.Close())

@@ -2,27 +2,55 @@ package server
 
 import "time"
 
-// run is the core's goroutine: it waits for input, reads the clock, and does what a turn asks
-// for. It ends when the server stops.
+// run is the core's own goroutine. It ends when the server stops.
 func (s *Server) run() {
 	defer close(s.coreDone)
-	var in inputs
 	for {
 		select {
 		case <-s.inbox.signal:
 		case <-s.coreStop:
+			s.coreMu.Lock()
+			s.coreEnded = true
+			s.coreMu.Unlock()
 			return
 		}
-		s.inbox.take(&in)
-		now := clock{wallMs: time.Now().UnixMilli(), monoMs: s.clockMs()}
-		in.resting = s.snapshots.resting(now.monoMs)
-		s.core.turn(&in, now)
-		s.tally.requests += int64(len(in.requests))
-		s.perform(&s.core.out)
+		s.coreMu.Lock()
+		s.turn(true)
 		if f := s.between; f != nil {
 			s.between = nil
 			f()
 		}
+		s.coreMu.Unlock()
+	}
+}
+
+// lend has the core take its turn as the inbox says. A short one is taken on this goroutine if
+// nobody is at it: to wake another costs more than such a turn.
+func (s *Server) lend(n notice) {
+	if n == noticeNone {
+		return
+	}
+	if n == noticeRing || !s.coreMu.TryLock() {
+		s.inbox.ring() // who is at it may have taken already
+		return
+	}
+	if !s.coreEnded {
+		s.turn(false)
+	}
+	s.coreMu.Unlock()
+}
+
+// turn takes what waits, reads the clock, and does what the core asks for.
+func (s *Server) turn(all bool) {
+	in := &s.inputs
+	s.inbox.take(in, all)
+	now := clock{wallMs: time.Now().UnixMilli(), monoMs: s.clockMs()}
+	in.resting = s.snapshots.resting(now.monoMs)
+	s.core.turn(in, now)
+	s.tally.requests += int64(len(in.requests))
+	s.perform(&s.core.out)
+	if s.core.logging > 0 {
+		s.inbox.await(in.durable)
 	}
 }
 
