@@ -215,8 +215,7 @@ type snapshotter struct {
 
 // restShare is how long the snapshotter rests after a snapshot, in times of what that took.
 // Without it a server that writes 100,000 znodes per second and has half a million would do
-// nothing but snapshots: a third of its CPU, measured. A restart replays at most as much more:
-// a snapshot of a million znodes takes a second, and what is written in ten replays in three.
+// nothing but snapshots: a third of its CPU, measured. A restart replays at most as much more.
 const restShare = 9
 
 // resting tells whether no snapshot may begin now.
