@@ -122,11 +122,11 @@ func (h *Head) create(hdr *proto.TxnHeader, op proto.Op, b *proto.Body, ev *[]Ev
 	n.czxid, n.mzxid, n.pzxid = hdr.Zxid, hdr.Zxid, hdr.Zxid
 	n.ctime, n.mtime = hdr.Time, hdr.Time
 	n.acl = h.intern(b.ACL)
-	p := *parent
+	p := parent.clone()
 	p.children++
 	p.raiseCversion(b.ParentCversion, hdr.Zxid)
 	h.replace(nil, n, &h.hint)
-	h.replace(parent, &p, &h.parentHint)
+	h.replace(parent, p, &h.parentHint)
 	h.recountAt(b.Path)
 	h.charge(b.Path, int64(len(b.Data)), 1)
 	h.emit(ev, proto.EventNodeCreated, n, parent)
@@ -162,13 +162,13 @@ func (n *Node) raiseCversion(cversion int32, zxid proto.Zxid) {
 // the parent takes cversion and pzxid, unless it has seen later ones. Java does the second for
 // the oldest kind of create alone, and 3.8 not the first; both make the tree what it was.
 func (h *Head) recreate(hdr *proto.TxnHeader, b *proto.Body, parent, was *Node) {
-	n := *was
+	n := was.clone()
 	if n.acl = h.intern(b.ACL); n.acl != was.acl {
-		h.replace(was, &n, &h.hint)
+		h.replace(was, n, &h.hint)
 	}
-	p := *parent
+	p := parent.clone()
 	if p.raiseCversion(b.ParentCversion, hdr.Zxid); p.cversion != parent.cversion {
-		h.replace(parent, &p, &h.parentHint)
+		h.replace(parent, p, &h.parentHint)
 	}
 	h.recountAt(b.Path) // the limits may have been missing for a while
 }
@@ -206,17 +206,17 @@ func (h *Head) remove(path string, zxid proto.Zxid, lenient bool, ev *[]Event) p
 		// Quotas count in znodes, which may be these.
 		n, parent = h.find(path, &h.hint), h.find(parentPath, &h.parentHint)
 	}
-	p := *parent
+	p := parent.clone()
 	p.pzxid = max(p.pzxid, zxid)
 	if n == nil {
 		if p.pzxid != parent.pzxid {
-			h.replace(parent, &p, &h.parentHint)
+			h.replace(parent, p, &h.parentHint)
 		}
 		return proto.ErrNoNode
 	}
 	p.children--
 	h.emit(ev, proto.EventNodeDeleted, n, parent)
-	h.replace(parent, &p, &h.parentHint)
+	h.replace(parent, p, &h.parentHint)
 	h.replace(n, nil, nil)
 	h.charge(path, -int64(n.dataBytes()), -1)
 	return proto.OK
@@ -255,10 +255,10 @@ func (h *Head) setACL(b *proto.Body) (*Node, proto.Code) {
 	if was == nil {
 		return nil, proto.ErrNoNode
 	}
-	n := *was
+	n := was.clone()
 	n.aversion, n.acl = b.Version, h.intern(b.ACL)
-	h.replace(was, &n, &h.hint)
-	return &n, proto.OK
+	h.replace(was, n, &h.hint)
+	return n, proto.OK
 }
 
 // closeSession ends a session and deletes its ephemerals (DataTree.killSession): those that

@@ -167,9 +167,9 @@ func (h *Head) SetConfig(data []byte, version proto.Zxid, timeMs int64) {
 	if n == nil { // a snapshot of ZooKeeper before 3.5
 		h.addConfig()
 		if proc := h.Get(procPath); proc != nil {
-			c := *proc
+			c := proc.clone()
 			c.children++
-			h.replace(proc, &c, nil)
+			h.replace(proc, c, nil)
 		}
 		n = h.Get(configPath)
 	}
@@ -254,7 +254,7 @@ func (h *Head) replace(was, is *Node, hint *btree.PathHint) {
 	default:
 		h.nodes.set(is, hint)
 		h.digest += is.digest(&h.block) - was.digest(&h.block)
-		if len(is.text) != len(was.text) {
+		if is.textBytes != was.textBytes {
 			h.dataBytes += is.reportedBytes() - was.reportedBytes()
 		}
 		if is.acl != was.acl {

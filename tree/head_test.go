@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -13,8 +14,36 @@ import (
 )
 
 func TestNodeSize(t *testing.T) {
-	if size := unsafe.Sizeof(Node{}); size != 96 {
-		t.Fatalf("a Node takes %d bytes, not the 96 of a size class", size)
+	if size := unsafe.Sizeof(Node{}); size != 88 {
+		t.Fatalf("a Node takes %d bytes, not 88", size)
+	}
+}
+
+// A text behind the node and one that stands apart look the same, and so do their copies.
+func TestNodeText(t *testing.T) {
+	for _, size := range []int{0, 1, 100, textBehindMax - 3, textBehindMax - 2, textBehindMax - 1,
+		textBehindMax, 1 << 20} {
+		data := bytes.Repeat([]byte{'d'}, size)
+		n := Options{}.newNode("/n", data, 7)
+		n.czxid, n.children = 5, 6
+		other := n.withData([]byte("other"))
+		back := other.withData(data)
+		for _, c := range []*Node{n, n.clone(), back, back.clone()} {
+			if c.Path() != "/n" || !bytes.Equal(c.Data(), data) || c.dataBytes() != size ||
+				c.Owner() != 7 || c.Czxid() != 5 || c.NumChildren() != 6 || c.textCRC != n.textCRC {
+				t.Errorf("%d bytes: %s, %d bytes, %+v", size, c.Path(), len(c.Data()), c.Stat())
+			}
+		}
+		if string(other.Data()) != "other" || other.textCRC == n.textCRC {
+			t.Errorf("%d bytes, then other: %q", size, other.Data())
+		}
+		if c := n.clone(); size > textBehindMax && &c.Data()[0] != &n.Data()[0] {
+			t.Errorf("%d bytes are copied with every change beside them", size)
+		}
+	}
+	if n := (Options{}).newNode("/n", nil, 0); n.Data() != nil || n.clone().Data() != nil ||
+		n.withData(emptyData).Data() == nil {
+		t.Error("null and empty data are not told apart")
 	}
 }
 

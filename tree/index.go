@@ -89,7 +89,7 @@ func (x *index) getHint(path string, hint *btree.PathHint) *Node {
 
 // getCollided searches among several znodes of one key, by path.
 func (x *index) getCollided(k key, path string) *Node {
-	e, _ := x.live.Get(entry{key: k, node: &Node{text: path, bits: uint32(len(path))}})
+	e, _ := x.live.Get(entry{key: k, node: Options{}.newNode(path, nil, 0)})
 	return e.node
 }
 

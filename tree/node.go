@@ -10,23 +10,45 @@ import (
 	"github.com/meerkat-zk/meerkat/proto"
 )
 
-// A Node is a znode at one moment. It takes 96 bytes and one block of text.
+// A Node is a znode at one moment. Its text, path and then data, stands behind it in the same
+// block of memory, which has no pointer for the collector to follow; one of more than
+// textBehindMax stands apart, so that a change of the other fields need not copy it.
 //
-// Invariant: it never changes once it is in the tree; a changed znode is a new Node, which
-// shares the text when neither path nor data changed.
+// Invariant: it never changes once it is in the tree; a changed znode is a new Node.
 type Node struct {
-	text                string // path, then data; owned by the node
-	bits                uint32 // pathBytes | kind | flags, see below
-	textCRC             uint32 // of the text, as the digest has it
-	version             int32
-	cversion            int32 // stored: counts creates only
-	aversion            int32
-	children            int32
-	czxid, mzxid, pzxid proto.Zxid
-	ctime, mtime        int64
-	owner               int64 // stored ephemeralOwner
-	acl                 int64 // id in the ACL table, openACL for world:anyone ALL
+	_         noCopy // its text would stay behind: see clone
+	textBytes uint32
+	bits      uint32 // pathBytes | kind | flags, see below
+	textCRC   uint32 // of the text, as the digest has it
+	version   int32
+	cversion  int32 // stored: counts creates only
+	aversion  int32
+	children  int32
+	czxid     proto.Zxid
+	mzxid     proto.Zxid
+	pzxid     proto.Zxid
+	ctime     int64
+	mtime     int64
+	owner     int64 // stored ephemeralOwner
+	acl       int64 // id in the ACL table, openACL for world:anyone ALL
 }
+
+const (
+	nodeBytes     = int(unsafe.Sizeof(Node{}))
+	textBehindMax = 1 << 10
+)
+
+// A largeNode is a Node whose text is longer than textBehindMax.
+type largeNode struct {
+	Node
+	text string
+}
+
+// noCopy has go vet find copies.
+type noCopy struct{}
+
+func (*noCopy) Lock()   {}
+func (*noCopy) Unlock() {}
 
 // The bits of a node: the path's length in the low 28, then the flags.
 const (
@@ -38,11 +60,11 @@ const (
 )
 
 // Path is the znode's path. It is the node's own memory: keeping it keeps the data too.
-func (n *Node) Path() string { return n.text[:n.bits&pathBytesMax] }
+func (n *Node) Path() string { return n.text()[:n.bits&pathBytesMax] }
 
 // Data is the znode's data: nil when it is null, which is not the same as empty. Read only.
 func (n *Node) Data() []byte {
-	data := n.text[n.bits&pathBytesMax:]
+	data := n.text()[n.bits&pathBytesMax:]
 	if len(data) > 0 {
 		return unsafe.Slice(unsafe.StringData(data), len(data))
 	}
@@ -50,6 +72,64 @@ func (n *Node) Data() []byte {
 		return nil
 	}
 	return emptyData
+}
+
+// text is path and data.
+func (n *Node) text() string {
+	if n.textBytes-1 < textBehindMax { // 0 wraps
+		return unsafe.String((*byte)(unsafe.Add(unsafe.Pointer(n), nodeBytes)), n.textBytes)
+	}
+	return n.farText()
+}
+
+func (n *Node) farText() string {
+	if n.textBytes == 0 {
+		return ""
+	}
+	return (*largeNode)(unsafe.Pointer(n)).text
+}
+
+// allocate returns a node with room for a text; the text of a large one is still to be set.
+func allocate(textBytes int) *Node {
+	if textBytes > textBehindMax {
+		n := &largeNode{}
+		n.textBytes = uint32(textBytes)
+		return &n.Node
+	}
+	block := make([]byte, nodeBytes+textBytes)
+	n := (*Node)(unsafe.Pointer(unsafe.SliceData(block)))
+	n.textBytes = uint32(textBytes)
+	return n
+}
+
+// head is the memory of a node without its text.
+func (n *Node) head() []byte { return unsafe.Slice((*byte)(unsafe.Pointer(n)), nodeBytes) }
+
+// clone returns a copy to be changed.
+func (n *Node) clone() *Node {
+	c := allocate(int(n.textBytes))
+	copy(c.head(), n.head())
+	if n.textBytes > textBehindMax {
+		(*largeNode)(unsafe.Pointer(c)).text = n.text()
+	} else {
+		c.fill(n.text(), nil)
+	}
+	return c
+}
+
+// fill copies two pieces into the text of a node that has room for them.
+func (n *Node) fill(first string, second []byte) {
+	size := len(first) + len(second)
+	switch {
+	case size == 0:
+	case size > textBehindMax:
+		text := make([]byte, size)
+		copy(text[copy(text, first):], second)
+		(*largeNode)(unsafe.Pointer(n)).text = unsafe.String(unsafe.SliceData(text), size)
+	default:
+		text := unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(n), nodeBytes)), size)
+		copy(text[copy(text, first):], second)
+	}
 }
 
 var emptyData = []byte{}
@@ -118,12 +198,13 @@ func (n *Node) Ctime() int64 { return n.ctime }
 // Mtime is when the data was last set, in ms since 1970.
 func (n *Node) Mtime() int64 { return n.mtime }
 
-func (n *Node) dataBytes() int { return len(n.text) - int(n.bits&pathBytesMax) }
+func (n *Node) dataBytes() int { return int(n.textBytes) - int(n.bits&pathBytesMax) }
 
 // newNode returns a node with this path, data and owner, and no other field set. The owner
 // must be of a known kind and the path no longer than pathBytesMax.
 func (o Options) newNode(path string, data []byte, owner int64) *Node {
-	n := &Node{owner: owner, acl: openACL}
+	n := allocate(len(path) + len(data))
+	n.owner, n.acl = owner, openACL
 	n.bits = uint32(o.Kind(owner)) << kindShift
 	if o.NoDigest || strings.HasPrefix(path, procPrefix) {
 		n.bits |= bitNoDigest
@@ -132,22 +213,17 @@ func (o Options) newNode(path string, data []byte, owner int64) *Node {
 	return n
 }
 
-// setText gives a node that is not in the tree yet a path and data, copying both.
+// setText gives a node that has room for them a path and data, copying both.
 func (n *Node) setText(path string, data []byte) {
 	n.bits = n.bits&^(pathBytesMax|bitNull) | uint32(len(path))
-	switch {
-	case len(data) == 0:
-		n.text = strings.Clone(path)
-		if data == nil {
-			n.bits |= bitNull
-		}
-	default:
-		n.text = path + unsafe.String(&data[0], len(data)) // always one fresh allocation
+	if data == nil {
+		n.bits |= bitNull
 	}
+	n.fill(path, data)
 	if n.bits&bitNoDigest != 0 {
 		return
 	}
-	text := n.text
+	text := n.text()
 	if path == "/" {
 		text = text[1:] // the root counts as the empty string
 	}
@@ -156,9 +232,13 @@ func (n *Node) setText(path string, data []byte) {
 
 // withData returns a copy of n with other data.
 func (n *Node) withData(data []byte) *Node {
-	c := *n
-	c.setText(n.Path(), data)
-	return &c
+	path := n.Path()
+	c := allocate(len(path) + len(data))
+	size := c.textBytes
+	copy(c.head(), n.head())
+	c.textBytes = size
+	c.setText(path, data)
+	return c
 }
 
 // A statBlock is what the digest covers after path and data (DigestCalculator):
