@@ -23,6 +23,7 @@ type recovered struct {
 	digests    digestLog
 	replayed   int        // log records
 	mismatches int        // of those, how many promised another digest than the tree's
+	bytes      int64      // of all of them
 	snapshot   proto.Zxid // the snapshot that was read; -1 if there was none
 }
 
@@ -50,6 +51,7 @@ func (s *Server) recover() (recovered, error) {
 				"restore the log files or the snapshot that hold them", s.files.LogDir, z, last)
 		}
 		r.replayed++
+		r.bytes += int64(len(record))
 		return s.replay(&r, z, record)
 	})
 	if err == nil {

@@ -360,6 +360,42 @@ func flipSnapshots(t *testing.T, compression string) {
 	}
 }
 
+// A start that read a long log leaves a snapshot, so that the next need not read it again.
+func TestLongLogLeavesASnapshot(t *testing.T) {
+	o := testOptions(t, nil)
+	life := func(act func(*Server)) []wal.SnapshotFile {
+		t.Helper()
+		s, err := Start(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		act(s)
+		if err := s.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		files, err := wal.Snapshots(s.files)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return files
+	}
+	const size = 1 << 19
+	first := life(func(s *Server) {
+		w := connectTo(t, s)
+		w.must(proto.OpCreate, create("/x", "", 0))
+		for range replayBytesMax / size {
+			w.must(proto.OpSetData, setData("/x", strings.Repeat("d", size), -1))
+		}
+	})
+	again := life(func(*Server) {})
+	if len(first) != 1 || len(again) != 2 || again[0].Zxid < replayBytesMax/size {
+		t.Fatalf("snapshots: %v, then %v", first, again)
+	}
+	if last := life(func(*Server) {}); len(last) != 2 {
+		t.Fatalf("a start that read nothing left a snapshot: %v", last)
+	}
+}
+
 // A log without a snapshot is refused, because a lost snapshot would mean lost znodes, unless
 // snapshot.trust.empty says that there never was one.
 func TestMissingSnapshot(t *testing.T) {

@@ -8,6 +8,10 @@ const (
 	batchTxnsMax  = 1000
 	batchBytesMax = 1 << 20
 
+	// Log that a start may read without leaving a snapshot, so that the next need not. Few large
+	// transactions can be much work: a million creates in multis took a second at every start.
+	replayBytesMax = 32 << 20
+
 	// A turn of the core with so little to do is taken by the goroutine that brings it, which
 	// may be a loop's: some 20 µs.
 	littleRequestsMax = 8

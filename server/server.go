@@ -242,7 +242,8 @@ func (s *Server) serve(o Options) error {
 	root := r.head.Freeze()
 	// A fuzzy snapshot is replaced at once, as Java does at every start: whoever opens these files
 	// next need not understand it as we did.
-	if r.snapshot < 0 || r.replayed > s.cfg.SnapCount/2 || r.head.Fuzzy() {
+	if r.snapshot < 0 || r.replayed > s.cfg.SnapCount/2 || r.bytes > replayBytesMax ||
+		r.head.Fuzzy() {
 		if _, err := s.save(root, s.cfg.SaveLastProcessedZxid); err != nil {
 			return err
 		}
