@@ -199,6 +199,17 @@ func (c *core) seal() {
 	}
 }
 
+// logState is what the log has to do.
+func (c *core) logState() logState {
+	switch {
+	case c.logging == 0:
+		return logIdle
+	case c.logging == 1 && len(c.open.entries) == 0:
+		return logLast
+	}
+	return logBusy
+}
+
 // newBatch makes the next open batch, with room for as much as the last one held.
 func (c *core) newBatch(last *batch) *batch {
 	b := &batch{number: last.number + 1}

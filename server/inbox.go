@@ -41,7 +41,7 @@ type inbox struct {
 	mu       sync.Mutex
 	requests []request
 	heavy    bool // one of them may take long
-	patient  bool // the log's next word brings a turn: little work can wait for it
+	log      logState
 	touches  []touch
 	answered int        // loops that answered the question whom they heard
 	durable  proto.Zxid // the log's word
@@ -62,17 +62,18 @@ func (b *inbox) put(add func(*inbox)) {
 	b.ring()
 }
 
-// How the core is to learn of what was put into the inbox.
-type notice uint8
+// What the log had to do when the last turn ended. It chooses who takes the next one, no more.
+type logState uint8
 
 const (
-	noticeNone notice = iota // it will come by anyway
-	noticeTurn               // a turn is due, and it is short
-	noticeRing               // its own goroutine is to take a turn
+	logIdle logState = iota
+	logLast          // it has one batch, and nothing waits to be the next
+	logBusy
 )
 
-// push appends a loop's requests of one turn.
-func (b *inbox) push(rs []request) notice {
+// push appends a loop's requests of one turn. It tells whether the core's turn is due and short:
+// there is little to do, and the log rests.
+func (b *inbox) push(rs []request) (short bool) {
 	heavy := len(rs) > littleRequestsMax
 	for i := range min(len(rs), littleRequestsMax) {
 		heavy = heavy || rs[i].heavy()
@@ -81,33 +82,22 @@ func (b *inbox) push(rs []request) notice {
 	defer b.mu.Unlock()
 	b.requests = append(b.requests, rs...)
 	b.heavy = b.heavy || heavy
-	return b.notice()
+	return b.log == logIdle && !b.heavy && len(b.requests) <= littleRequestsMax
 }
 
-// logged notes what is durable.
-func (b *inbox) logged(z proto.Zxid) notice {
+// logged notes what is durable, and tells the same: the log has nothing else to do.
+func (b *inbox) logged(z proto.Zxid) (short bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.durable, b.patient = max(b.durable, z), false
-	return b.notice()
+	b.durable = max(b.durable, z)
+	return b.log == logLast && len(b.requests) == 0
 }
 
-func (b *inbox) notice() notice {
-	switch {
-	case b.heavy || len(b.requests) > littleRequestsMax:
-		return noticeRing
-	case b.patient:
-		return noticeNone
-	}
-	return noticeTurn
-}
-
-// await says that the core has done what it took, and batches of it are with the log: when the
-// log has them there is a turn. It had better be true: a word that came meanwhile is one.
-func (b *inbox) await(known proto.Zxid) {
+// noteLog says what a turn has left to the log.
+func (b *inbox) noteLog(s logState) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.patient = b.durable == known
+	b.log = s
+	b.mu.Unlock()
 }
 
 // heavy tells whether a request may take the core longer than a loop should wait.

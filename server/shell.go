@@ -24,13 +24,10 @@ func (s *Server) run() {
 	}
 }
 
-// lend has the core take its turn as the inbox says. A short one is taken on this goroutine if
-// nobody is at it: to wake another costs more than such a turn.
-func (s *Server) lend(n notice) {
-	if n == noticeNone {
-		return
-	}
-	if n == noticeRing || !s.coreMu.TryLock() {
+// lend has the core take its turn: a short one on this goroutine if nobody is at it, for to wake
+// another costs more than such a turn; else on the core's own.
+func (s *Server) lend(short bool) {
+	if !short || !s.coreMu.TryLock() {
 		s.inbox.ring() // who is at it may have taken already
 		return
 	}
@@ -49,9 +46,7 @@ func (s *Server) turn(all bool) {
 	s.core.turn(in, now)
 	s.tally.requests += int64(len(in.requests))
 	s.perform(&s.core.out)
-	if s.core.logging > 0 {
-		s.inbox.await(in.durable)
-	}
+	s.inbox.noteLog(s.core.logState())
 }
 
 // perform does what a turn asked for: the log first, then the feed.
