@@ -194,7 +194,7 @@ func (b *bystander) well(bound time.Duration) {
 	p99, worst := b.end()
 	b.t.Logf("bystander: %d reads, p99 %v, worst %v", len(b.reads), p99, worst)
 	if bound *= 3; !full || raceEnabled {
-		bound = max(bound, 500*time.Millisecond)
+		bound = max(bound, 10*time.Second) // whether it was served, not how fast
 	}
 	if p99 > bound {
 		b.t.Errorf("the bystander's reads took %v at p99, more than %v", p99, bound)
