@@ -32,6 +32,8 @@ func (p *parser) check() {
 		c.Quorum.SnapshotSizeFactor = 0.33
 	}
 	p.checkPorts()
+	p.checkWords()
+	p.checkAdmin()
 	c.complete()
 	p.checkSessions()
 	p.checkAuth()
@@ -63,6 +65,44 @@ func (p *parser) checkPorts() {
 	_, secure := p.c.SecureClientAddr()
 	if !plain && !secure && len(p.c.Quorum.Members) == 0 {
 		p.warn(position{}, "clientPort is not set: no client can connect")
+	}
+}
+
+// fourLetterWords are those that are known (FourLetterCommands).
+var fourLetterWords = []string{
+	"conf", "cons", "crst", "dirs", "dump", "envi", "gtmk", "hash", "isro", "mntr", "ruok",
+	"srst", "srvr", "stat", "stmk", "wchc", "wchp", "wchs",
+}
+
+func (p *parser) checkWords() {
+	const whitelist = "4lw.commands.whitelist"
+	for _, word := range p.c.FourLetterWords {
+		if word == "*" || slices.Contains(fourLetterWords, word) {
+			continue
+		}
+		guess := nearest(word, fourLetterWords)
+		if guess != "" {
+			guess = "; did you mean " + guess + "?"
+		}
+		p.warn(p.seen[whitelist], "%s: there is no word %s%s", whitelist, word, guess)
+	}
+}
+
+// checkAdmin says that Java's default, an AdminServer, is not ours to who set it up.
+func (p *parser) checkAdmin() {
+	if p.c.Admin.Enable {
+		return
+	}
+	var idle []string
+	for name := range p.seen {
+		if strings.HasPrefix(name, "admin.") && name != "admin.enableServer" {
+			idle = append(idle, name)
+		}
+	}
+	if len(idle) > 0 {
+		slices.Sort(idle)
+		p.warn(p.seen[idle[0]], "%s: no effect, for admin.enableServer is not true",
+			strings.Join(idle, ", "))
 	}
 }
 

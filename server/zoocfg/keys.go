@@ -23,17 +23,25 @@ type Key struct {
 	Want    string // what a value is
 	Means   string
 	Ignored bool // accepted, without effect
+
+	// Unserved: read and checked as ZooKeeper does, but this release does nothing with it.
+	Unserved bool
 }
 
 // Keys are all keys that the parser knows, by name.
 func Keys() []Key {
 	all := make([]Key, len(keys))
 	for i, k := range keys {
-		all[i] = Key{k.name, k.def, k.kind.want, k.means, k.kind.set == nil}
+		ignored := k.kind.set == nil
+		all[i] = Key{k.name, cmp.Or(k.def, defaultsElsewhere[k.name]), k.kind.want, k.means,
+			ignored, !ignored && unserved[k.name]}
 	}
 	slices.SortFunc(all, func(a, b Key) int { return cmp.Compare(a.Name, b.Name) })
 	return all
 }
+
+// defaultsElsewhere are those of who uses a Config, for keys whose absence it can see.
+var defaultsElsewhere = map[string]string{"snapshot.compression.method": "snappy"}
 
 // propertyPrefix starts the names of ZooKeeper's system properties. Java puts it before each
 // key that its parser does not know.
@@ -82,7 +90,7 @@ func fileKeys() []key {
 			return &c.DataDirAutocreate
 		}), "create missing directories at start"},
 		{"db.autocreate", "true", boolean(func(c *Config) *bool { return &c.DBAutocreate }),
-			"start an empty database when there is none"},
+			"start an empty database when there is none; false is not served"},
 		{"snapshot.trust.empty", "false", boolean(func(c *Config) *bool {
 			return &c.SnapshotTrustEmpty
 		}), "start from logs alone when there is no snapshot"},
@@ -143,13 +151,13 @@ func clientKeys() []key {
 	return []key{
 		{"clientPort", "", intIn(port, func(c *Config) *int { return &c.ClientPort }),
 			"port for clients; 0: any free one"},
-		{"clientPortAddress", "", filePath(func(c *Config) *string {
+		{"clientPortAddress", "", address(func(c *Config) *string {
 			return &c.ClientPortAddress
 		}), "interface of clientPort; all without it"},
 		{"secureClientPort", "", intIn(port, func(c *Config) *int {
 			return &c.SecureClientPort
 		}), "port for clients over TLS"},
-		{"secureClientPortAddress", "", filePath(func(c *Config) *string {
+		{"secureClientPortAddress", "", address(func(c *Config) *string {
 			return &c.SecureClientPortAddress
 		}), "interface of secureClientPort; all without it"},
 		{"client.portUnification", "false", boolean(func(c *Config) *bool {
@@ -204,6 +212,13 @@ func sessionKeys() []key {
 	}
 }
 
+// The classes that Java's server brings for metricsProvider.className.
+const (
+	defaultMetrics    = "org.apache.zookeeper.metrics.impl.DefaultMetricsProvider"
+	nullMetrics       = "org.apache.zookeeper.metrics.impl.NullMetricsProvider"
+	prometheusMetrics = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider"
+)
+
 func treeKeys() []key {
 	return []key{
 		{"jute.maxbuffer", "1048575", intIn(oneOrMore, func(c *Config) *int {
@@ -231,12 +246,13 @@ func treeKeys() []key {
 			"age at which a container that never had a child goes; 0: never"},
 		{"audit.enable", "false", boolean(func(c *Config) *bool { return &c.AuditEnable }),
 			"write the audit log"},
-		{"metricsProvider.className", "", text(func(c *Config) *string {
+		{"metricsProvider.className", defaultMetrics, oneOf(func(c *Config) *string {
 			return &c.MetricsProviderClassName
-		}), "Java class that gives out metrics"},
+		}, defaultMetrics, nullMetrics, prometheusMetrics),
+			"the last serves metrics to Prometheus over HTTP, the others nothing"},
 		{"metricsProvider.*", "", family(func(c *Config) *map[string]string {
 			return &c.MetricsProvider
-		}), "settings of that class"},
+		}), "for Prometheus: httpHost (0.0.0.0), httpPort (7000), exportJvmInfo (true)"},
 	}
 }
 
@@ -386,7 +402,7 @@ func adminKeys() []key {
 		{"admin.enableServer", "false", boolean(func(c *Config) *bool {
 			return &c.Admin.Enable
 		}), "the HTTP server for operators (Java before 3.10: true)"},
-		{"admin.serverAddress", "0.0.0.0", filePath(func(c *Config) *string {
+		{"admin.serverAddress", "0.0.0.0", address(func(c *Config) *string {
 			return &c.Admin.Address
 		}), "its interface"},
 		{"admin.serverPort", "8080", intIn(port, func(c *Config) *int {
@@ -395,7 +411,7 @@ func adminKeys() []key {
 		{"admin.idleTimeout", "30000", millis(zeroOrMore, func(c *Config) *time.Duration {
 			return &c.Admin.IdleTimeout
 		}), "how long an idle HTTP connection is kept"},
-		{"admin.commandURL", "/commands", filePath(func(c *Config) *string {
+		{"admin.commandURL", "/commands", urlPath(func(c *Config) *string {
 			return &c.Admin.CommandURL
 		}), "path above the commands"},
 		{"admin.portUnification", "false", boolean(func(c *Config) *bool {

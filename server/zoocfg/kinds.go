@@ -136,11 +136,27 @@ func text(field func(*Config) *string) kind {
 	}}
 }
 
-// filePath is a text that must not be empty.
-func filePath(field func(*Config) *string) kind {
-	return kind{"path", func(c *Config, _, value string) error {
+func filePath(field func(*Config) *string) kind { return filled("path", field) }
+
+// address is the one to listen on.
+func address(field func(*Config) *string) kind { return filled("address", field) }
+
+// filled is a text that must not be empty.
+func filled(what string, field func(*Config) *string) kind {
+	return kind{what, func(c *Config, _, value string) error {
 		if value == "" {
-			return fmt.Errorf("the path is empty")
+			return fmt.Errorf("the %s is empty", what)
+		}
+		*field(c) = value
+		return nil
+	}}
+}
+
+// urlPath is a path of a URL; like Java's HTTP server we take none that is relative.
+func urlPath(field func(*Config) *string) kind {
+	return kind{"path that begins with /", func(c *Config, _, value string) error {
+		if !strings.HasPrefix(value, "/") {
+			return fmt.Errorf("%q does not begin with /", value)
 		}
 		*field(c) = value
 		return nil
@@ -220,4 +236,4 @@ func interval(field func(*Config) *time.Duration) kind {
 }
 
 // ignored accepts anything: the key steers what only a Java server has.
-func ignored() kind { return kind{want: "anything; it has no effect here"} }
+func ignored() kind { return kind{want: "anything"} }

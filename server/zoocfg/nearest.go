@@ -2,15 +2,24 @@ package zoocfg
 
 import "strings"
 
-// nearest is the known key that a misspelt one most likely meant, "" when none is close: more
-// than a third of its letters would have to change.
-func nearest(name string) string {
+// nearestKey is the known key that a misspelt one most likely meant, "" when none is close.
+func nearestKey(name string) string {
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		names[i] = k.name
+	}
+	return nearest(name, names)
+}
+
+// nearest is the name that is most like one, "" when none is close: more than a third of its
+// letters would have to change. A "*" at the end of a name does not count.
+func nearest(name string, names []string) string {
 	best, least := "", len(name)/3+1
 	lower := strings.ToLower(name)
-	for _, k := range keys {
-		known := strings.ToLower(strings.TrimSuffix(k.name, "*"))
-		if d := distance(lower, known, least); d < least {
-			best, least = k.name, d
+	for _, known := range names {
+		d := distance(lower, strings.ToLower(strings.TrimSuffix(known, "*")), least)
+		if d < least {
+			best, least = known, d
 		}
 	}
 	return best

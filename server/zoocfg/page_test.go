@@ -16,13 +16,21 @@ func TestConfigurationPage(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("# Keys of zoo.cfg\n\n" +
 		"`go test ./server/zoocfg -run ConfigurationPage -rewrite` writes this page.\n" +
-		"Every key may also be written with the prefix `zookeeper.`.\n\n" +
+		"Every key may also be written with the prefix `zookeeper.`.\n" +
+		"A key marked *without effect* steers what only a Java server has.\n" +
+		"One marked *not served* is read and checked, but this release does nothing with it: " +
+		"what clients would miss at once is refused at the start (TLS on a port of its own, " +
+		"several voters), most of the rest that is asked for is warned of, and keys of TLS " +
+		"and of ensembles beside it are passed over.\n\n" +
 		"| key | default | value | meaning |\n|---|---|---|---|\n")
 	cell := strings.NewReplacer("|", "\\|", "\n", " ")
 	for _, k := range Keys() {
 		means := k.Means
-		if k.Ignored {
-			means = "accepted, without effect here: " + means
+		switch {
+		case k.Ignored:
+			means = "*without effect*: " + means
+		case k.Unserved:
+			means = "*not served*: " + means
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", k.Name, cell.Replace(k.Default),
 			cell.Replace(k.Want), cell.Replace(means))

@@ -140,7 +140,7 @@ func (p *parser) take(prop property) {
 }
 
 func (p *parser) unknown(prop property) {
-	if guess := nearest(strings.TrimPrefix(prop.key, propertyPrefix)); guess != "" {
+	if guess := nearestKey(strings.TrimPrefix(prop.key, propertyPrefix)); guess != "" {
 		p.warn(p.at(prop.line), "%s: unknown key, ignored; did you mean %s?", prop.key, guess)
 		return
 	}

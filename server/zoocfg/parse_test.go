@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -140,6 +141,11 @@ func TestErrors(t *testing.T) {
 		"forceSync=true":        `2: forceSync: "true" is not yes or no`,
 		"snapshotSizeFactor=a":  `2: snapshotSizeFactor: "a" is not a number`,
 		"dataLogDir=":           `2: dataLogDir: the path is empty`,
+		"admin.serverAddress=":  `2: admin.serverAddress: the address is empty`,
+		"admin.commandURL=cmds": `2: admin.commandURL: "cmds" does not begin with /`,
+		"metricsProvider.className=com.example.M": `2: metricsProvider.className: ` +
+			`"com.example.M" is not one of ` + defaultMetrics + `, ` + nullMetrics + `, ` +
+			prometheusMetrics,
 		"electionAlg=2":         `2: electionAlg: "2" is not one of 3`,
 		"peerType=leader":       `2: peerType: "leader" is not one of participant, observer`,
 		"ssl.clientAuth=maybe":  `2: ssl.clientAuth: "maybe" is not one of none, want, need`,
@@ -211,6 +217,12 @@ func TestWarnings(t *testing.T) {
 			"lost when the machine fails",
 		"clientPort=1\nauthProvider.x=com.example.A": "3: authProvider.x: " +
 			"there is no provider com.example.A here",
+		"clientPort=1\n4lw.commands.whitelist=ruok,stats": "3: 4lw.commands.whitelist: " +
+			"there is no word stats; did you mean stat?",
+		"clientPort=1\n4lw.commands.whitelist=*,kill!": "3: 4lw.commands.whitelist: " +
+			"there is no word kill!",
+		"clientPort=1\nadmin.serverPort=1\nzookeeper.admin.serverAddress=h": "4: " +
+			"admin.serverAddress, admin.serverPort: no effect, for admin.enableServer is not true",
 		"": " clientPort is not set: no client can connect",
 	} {
 		_, warnings, err := parse(text)
@@ -242,7 +254,7 @@ func TestNearest(t *testing.T) {
 		"autopurge.purgeIntervall": "autopurge.purgeInterval", "sever.1": "server.*",
 		"x": "", "": "", "completelyDifferent": "",
 	} {
-		if got := nearest(name); got != want {
+		if got := nearestKey(name); got != want {
 			t.Errorf("%q: got %q, want %q", name, got, want)
 		}
 	}
@@ -272,6 +284,25 @@ func TestTable(t *testing.T) {
 	}
 	if all := Keys(); len(all) != len(keys) || all[0].Name > all[1].Name {
 		t.Errorf("%d keys of %d, from %s", len(all), len(keys), all[0].Name)
+	}
+}
+
+func TestMarks(t *testing.T) {
+	for _, k := range Keys() {
+		switch k.Name {
+		case "secureClientPort", "ssl.keyStore.location", "server.*", "maxBatchSize":
+			if !k.Unserved || k.Ignored {
+				t.Errorf("%+v", k)
+			}
+		case "clientPort", "reconfigEnabled", "globalOutstandingLimit":
+			if k.Unserved || k.Ignored {
+				t.Errorf("%+v", k)
+			}
+		case "snapshot.compression.method":
+			if k.Default != "snappy" {
+				t.Errorf("%+v", k)
+			}
+		}
 	}
 }
 
@@ -312,10 +343,52 @@ func TestEachFieldHasItsKey(t *testing.T) {
 	}
 }
 
+// A key that is not marked as unserved or ignored sets a field that is read somewhere outside
+// this package, so that the marks in docs/configuration.md cannot fall behind.
+func TestServedKeysAreRead(t *testing.T) {
+	var source strings.Builder
+	for _, dir := range []string{"..", "../admin", "../../cmd/meerkat"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil || files == nil {
+			t.Fatalf("%s: %v %v", dir, files, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.HasSuffix(file, "_test.go") {
+				source.Write(text)
+			}
+		}
+	}
+	for _, k := range Keys() {
+		row := byName[k.Name]
+		if k.Ignored || k.Unserved || k.Name == "authProvider.*" { // read by HasAuthProvider
+			continue
+		}
+		before, after := withDefaults(), withDefaults()
+		if err := row.kind.set(after, "7", sample(*row)); err != nil {
+			t.Fatalf("%s: %v", k.Name, err)
+		}
+		for _, field := range differences(reflect.ValueOf(*before), reflect.ValueOf(*after), "") {
+			name := field[strings.LastIndexByte(field, '.'):]
+			if !regexp.MustCompile(regexp.QuoteMeta(name) + `\b`).MatchString(source.String()) {
+				t.Errorf("%s: nobody reads %s", k.Name, field)
+			}
+		}
+	}
+	for name := range unserved {
+		if byName[name] == nil {
+			t.Errorf("%s is not a key", name)
+		}
+	}
+}
+
 // sample is a value for the key other than its default.
 func sample(k key) string {
 	for _, v := range []string{"true", "false", "yes", "no", "1", "17", "1024", "gz", "none",
-		"observer", "h:1:2"} {
+		prometheusMetrics, "observer", "h:1:2"} {
 		c, d := withDefaults(), withDefaults()
 		if k.kind.set(c, "7", v) == nil && !reflect.DeepEqual(c, d) {
 			return v
