@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"hash/adler32"
+	"io"
 	"io/fs"
 	"math/rand"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -496,6 +498,9 @@ func TestSecondServer(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), s.Addrs()[0].String()) {
 		t.Errorf("a second server on a port: %v", err)
 	}
+	if left, err := os.ReadDir(o.Config.DataDir); err != nil || len(left) > 0 {
+		t.Errorf("it touched its directory first: %v, %v", left, err)
+	}
 	// The failed start let go of its directory.
 	o.Config.ClientPort = 0
 	free, err := Start(o)
@@ -506,4 +511,57 @@ func TestSecondServer(t *testing.T) {
 		t.Error(err)
 	}
 	by.well(50 * time.Millisecond)
+}
+
+// A Java server takes no lock, but it has its log open, or zkServer.sh has noted it.
+func TestJavaHasTheDirectory(t *testing.T) {
+	o := testOptions(t, nil)
+	refused := func(why string) {
+		t.Helper()
+		s, err := Start(o)
+		if err == nil {
+			_ = s.Stop()
+			t.Fatalf("started beside a server of which %s", why)
+		}
+		if !strings.Contains(err.Error(), "stop it first") || !strings.Contains(err.Error(), why) {
+			t.Errorf("%v", err)
+		}
+	}
+	log := filepath.Join(o.Config.DataDir, "version-2", "log.1")
+	if err := os.MkdirAll(filepath.Dir(log), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("sh", "-c", `exec 7>>"$1"; echo open; read line`, "zookeeper", log)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, len("open\n"))); err != nil {
+		t.Fatal(err)
+	}
+	refused(fmt.Sprintf("process %d (sh): it has %s open", cmd.Process.Pid, log))
+	if err := os.Remove(log); err != nil {
+		t.Fatal(err)
+	}
+	noted := filepath.Join(o.Config.DataDir, "zookeeper_server.pid")
+	if err := os.WriteFile(noted, fmt.Append(nil, cmd.Process.Pid), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	refused(fmt.Sprintf("process %d (sh): %s names it", cmd.Process.Pid, noted))
+	_ = in.Close()
+	_ = cmd.Wait() // the shell calls it an error to have read no line
+	s, err := Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Stop(); err != nil {
+		t.Error(err)
+	}
 }

@@ -2,6 +2,8 @@ package server
 
 import (
 	"encoding/binary"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -128,7 +130,7 @@ func (l *loop) Traffic(nc *netloop.Conn, in []byte) (used int, again bool) {
 		}
 		frame, size, err := netloop.NextFrame(in[used:], l.srv.cfg.JuteMaxBuffer)
 		if err != nil {
-			l.refuse(c, err)
+			l.refuse(c, fmt.Errorf("%w: %s", err, guessSpeaker(c.state, in[used:])))
 			return len(in), false
 		}
 		if size == 0 {
@@ -141,6 +143,25 @@ func (l *loop) Traffic(nc *netloop.Conn, in []byte) (used int, again bool) {
 		return len(in), false
 	}
 	return used, false
+}
+
+// guessSpeaker says what four bytes that are no length most likely are.
+func guessSpeaker(state connState, in []byte) string {
+	word := string(in[:4])
+	isWord := strings.Trim(word, "abcdefghijklmnopqrstuvwxyz") == ""
+	switch {
+	case state == connLive && in[0] < 0x80:
+		return "a request is larger than jute.maxbuffer"
+	case state == connLive:
+		return "the client is broken"
+	case word == "GET " || word == "POST" || word == "HEAD" || word == "PUT ":
+		return "HTTP, which is answered on admin.serverPort and metricsProvider.httpPort"
+	case word[:2] == "\x16\x03":
+		return "TLS, which this port does not speak"
+	case isWord:
+		return "there is no four-letter word " + word
+	}
+	return "no client of ZooKeeper's"
 }
 
 // decodes tells whether more of a connection's input may be looked at now.

@@ -117,6 +117,9 @@ func Start(o Options) (*Server, error) {
 	if err := s.sayUnserved(); err != nil {
 		return nil, err
 	}
+	if err := s.checkPort(); err != nil {
+		return nil, err
+	}
 	if err := s.openFiles(); err != nil {
 		return nil, err
 	}
@@ -216,6 +219,23 @@ func (s *Server) sayUnserved() error {
 	return nil
 }
 
+// checkPort finds out whether the client port can be had, before any file is touched: the other
+// server there may be the one that has the files.
+func (s *Server) checkPort() error {
+	addr, ok := s.cfg.ClientAddr()
+	if !ok {
+		return fmt.Errorf("%w: clientPort is not set, so no client could ever connect", ErrConfig)
+	}
+	l, err := net.Listen("tcp", addr)
+	if err == nil {
+		err = l.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrListen, err)
+	}
+	return nil
+}
+
 // openFiles makes and locks the directories.
 func (s *Server) openFiles() (err error) {
 	c := s.cfg
@@ -224,8 +244,13 @@ func (s *Server) openFiles() (err error) {
 	if err != nil {
 		return err
 	}
-	s.lock, err = wal.LockDir(s.files.FS, c.DataDir)
-	return err
+	if s.lock, err = wal.LockDir(s.files.FS, c.DataDir); err != nil || s.files.FS != wal.OS {
+		return err
+	}
+	if err = wal.CheckOthers(c.DataDir, s.files.LogDir); err != nil {
+		return errors.Join(err, s.lock.Close())
+	}
+	return nil
 }
 
 // serve recovers and starts every goroutine.
@@ -304,10 +329,7 @@ func (s *Server) newCore(r recovered) *core {
 
 // listen opens the client ports; each loop gets its handler before its first connection.
 func (s *Server) listen(o Options) (err error) {
-	addr, ok := s.cfg.ClientAddr()
-	if !ok {
-		return fmt.Errorf("%w: clientPort is not set, so no client could ever connect", ErrConfig)
-	}
+	addr, _ := s.cfg.ClientAddr() // checkPort has seen it
 	s.feedStart = &batch{}
 	var mu sync.Mutex
 	s.net, err = netloop.Start(netloop.Options{

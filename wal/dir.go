@@ -5,8 +5,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // versionDir holds the files of version 2 of the formats (FileTxnSnapLog).
@@ -15,6 +19,9 @@ const versionDir = "version-2"
 // lockName is the file in the data directory that a running server holds locked. Java knows
 // nothing of it.
 const lockName = "meerkat.lock"
+
+// javaPidName is where zkServer.sh notes the process of a Java server.
+const javaPidName = "zookeeper_server.pid"
 
 // PrepareDirs returns the directories that Options need, <dataLogDir>/version-2 and
 // <dataDir>/version-2, and creates them if autocreate is set. An empty dataLogDir means
@@ -107,6 +114,61 @@ func LockDir(fs FS, dataDir string) (io.Closer, error) {
 		return nil, fmt.Errorf("wal: lock data directory: %w", err)
 	}
 	return lock, nil
+}
+
+// CheckOthers looks for a Java server on the directories, which takes no lock: a process that has
+// a log file open for writing, or that zkServer.sh started on the data directory. What belongs to
+// other users cannot be seen, unless we are root.
+func CheckOthers(dataDir, logDir string) error {
+	own := strconv.Itoa(os.Getpid())
+	if b, err := os.ReadFile(filepath.Join(dataDir, javaPidName)); err == nil {
+		pid := strings.TrimSpace(string(b))
+		cmd, _ := os.ReadFile(filepath.Join("/proc", pid, "cmdline")) // none: it has ended
+		if pid != own && strings.Contains(string(cmd), "zookeeper") {
+			return &othersError{logDir, pid, filepath.Join(dataDir, javaPidName) + " names it"}
+		}
+	}
+	real, err := filepath.EvalSymlinks(logDir)
+	if err == nil {
+		real, err = filepath.Abs(real)
+	}
+	if err != nil {
+		return fmt.Errorf("wal: log directory: %w", err)
+	}
+	logs := filepath.Join(real, "log.")
+	links, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is well formed
+	for _, link := range links {
+		file, err := os.Readlink(link)
+		if err != nil || !strings.HasPrefix(file, logs) {
+			continue
+		}
+		process := filepath.Dir(filepath.Dir(link))
+		if pid := filepath.Base(process); pid != own && opensForWriting(process, filepath.Base(link)) {
+			return &othersError{logDir, pid, "it has " + file + " open"}
+		}
+	}
+	return nil
+}
+
+// opensForWriting looks at a descriptor's flags (proc(5), fdinfo).
+func opensForWriting(process, fd string) bool {
+	b, _ := os.ReadFile(filepath.Join(process, "fdinfo", fd))
+	for line := range strings.Lines(string(b)) {
+		if octal, ok := strings.CutPrefix(line, "flags:"); ok {
+			flags, err := strconv.ParseInt(strings.TrimSpace(octal), 8, 64)
+			return err == nil && flags&unix.O_ACCMODE != unix.O_RDONLY
+		}
+	}
+	return false
+}
+
+// An othersError says who uses a directory without a lock, and how that is known.
+type othersError struct{ dir, pid, why string }
+
+func (e *othersError) Error() string {
+	name, _ := os.ReadFile(filepath.Join("/proc", e.pid, "comm"))
+	return fmt.Sprintf("wal: %s is in use by process %s (%s): %s; stop it first", e.dir, e.pid,
+		strings.TrimSpace(string(name)), e.why)
 }
 
 // DirSize sums up the files of a directory, as the words dirs and conf show it.
