@@ -45,7 +45,7 @@ func TestBadBytesCloseOneConnection(t *testing.T) {
 		{"short first frame", frameOf("hello"), "jute", false},
 		{"password of 2 GB", frameOf(strings.Repeat("\x00", 24) + "\x7f\xff\xff\xff"), "jute", false},
 		{"negative length, live", "\x80\x00\x00\x00", "bad frame length: -2147483648", true},
-		{"2 GB, live", "\x7f\xff\xff\xff", "2147483647 (limit 1048575): a request is larger than jute.maxbuffer", true},
+		{"2 GB, live", "\x7f\xff\xff\xff", "a request is larger than jute.maxbuffer", true},
 		{"one over the limit, live", "\x00\x10\x00\x00", "bad frame length: 1048576", true},
 		{"a word, live", "ruok", "bad frame length", true},
 		{"empty frame, live", frameOf(""), "jute", true},
