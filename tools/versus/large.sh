@@ -4,7 +4,8 @@
 #
 #   tools/versus/large.sh
 #
-#   ZNODES, SESSIONS, SECONDS_EACH   1000000, 10000 and 10; smaller ones for a trial
+#   ZNODES, SESSIONS, SECONDS_EACH   1000000, 10000 and 10, for which the goals are;
+#                                    smaller ones for a trial
 #   VERSUS_DIR, MEERKAT              as for run.sh
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -62,7 +63,7 @@ for name in java meerkat; do
 	done
 done
 
-echo "| | java | meerkat | ratio | goal |"
+echo "| | java | meerkat | ratio | goal at full size |"
 echo "|---|---:|---:|---:|---|"
 row "$znodes znodes of 100 bytes: resident MiB" "${memory[java]}" "${memory[meerkat]}" \
 	"$(ratio "${memory[java]}" "${memory[meerkat]}")" "≤ 0.33"
@@ -122,7 +123,7 @@ writes() {
 median() { sort -n | sed -n 2p; } # of three
 
 echo
-echo "| meerkat, medians of 3 | no snapshots | one after the other | ratio | goal |"
+echo "| meerkat, medians of 3 | no snapshots | one after the other | ratio | goal at full size |"
 echo "|---|---:|---:|---:|---|"
 for count in 1000 "$znodes"; do
 	declare -A full=([no]='' [yes]='') p99=([no]='' [yes]='')

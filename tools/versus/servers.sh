@@ -19,6 +19,7 @@ if [[ -z ${MEERKAT:-} ]]; then
 	make -s build
 fi
 
+mkdir -p "${VERSUS_DIR:-/var/tmp}"
 dir=$(mktemp -d "${VERSUS_DIR:-/var/tmp}/meerkat-versus.XXXXXX")
 pids=()
 stop() {
