@@ -398,6 +398,46 @@ func TestLongLogLeavesASnapshot(t *testing.T) {
 	}
 }
 
+// Such a snapshot saves time and nothing else: without room for it the server serves.
+func TestNoRoomForASnapshotAtTheStart(t *testing.T) {
+	files := wal.NewMemFS()
+	d := func(o *Options) { o.FS = files; o.Config.SnapCount = 10 }
+	s := startServer(t, d)
+	w := connectTo(t, s)
+	w.must(proto.OpCreate, create("/x", "", 0))
+	for range 20 {
+		w.must(proto.OpSetData, setData("/x", "d", -1))
+	}
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	names, err := files.List(s.files.SnapDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names { // all but the first, so that there is a log to read
+		if strings.HasPrefix(name, "snapshot.") && !strings.HasPrefix(name, "snapshot.0") {
+			if err := files.Remove(filepath.Join(s.files.SnapDir, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	files.Inject(func(op wal.Op) error {
+		if op.Kind == "create" && strings.Contains(op.Name, "snapshot") {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	again := startServer(t, func(o *Options) {
+		d(o)
+		o.Config.DataDir, o.Config.DataLogDir = s.cfg.DataDir, s.cfg.DataLogDir
+	})
+	if st := dataOf(t, connectTo(t, again).must(proto.OpGetData, get("/x", false))).Stat; st.Version != 20 {
+		t.Errorf("version %d", st.Version)
+	}
+	files.Inject(nil)
+}
+
 // A log without a snapshot is refused, because a lost snapshot would mean lost znodes, unless
 // snapshot.trust.empty says that there never was one.
 func TestMissingSnapshot(t *testing.T) {

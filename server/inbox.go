@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"sync"
 
 	"github.com/meerkat-zk/meerkat/proto"
@@ -102,7 +103,15 @@ func (b *inbox) noteLog(s logState) {
 
 // heavy tells whether a request may take the core longer than a loop should wait.
 func (r *request) heavy() bool {
-	return len(r.body) > littleBodyBytes || r.op == proto.OpCloseSession
+	switch r.op {
+	case proto.OpCloseSession: // it deletes the session's ephemerals
+		return true
+	case proto.OpMulti:
+		return len(r.body) > littleMultiBytes
+	case proto.OpCreate, proto.OpCreate2: // of a quota, which counts what is below it
+		return len(r.body) > littleBodyBytes || bytes.Contains(r.body, []byte("/zookeeper/quota/"))
+	}
+	return len(r.body) > littleBodyBytes
 }
 
 func (b *inbox) ring() {
@@ -123,14 +132,17 @@ type inputs struct {
 	resting  bool // the snapshotter is to be left alone
 }
 
-// take moves all that waits into in, whose slices are used again; what is not from clients and
-// the log it leaves unless all is asked for.
-func (b *inbox) take(in *inputs, all bool) {
+// take moves all that waits into in, whose slices are used again. Unless all is asked for, it
+// leaves what is not from clients and the log, and takes nothing when that may be much work.
+func (b *inbox) take(in *inputs, all bool) bool {
 	clear(in.requests)
 	clear(in.calls)
 	in.touches, in.calls, in.answered, in.ticked = in.touches[:0], in.calls[:0], 0, false
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !all && (b.heavy || len(b.requests) > 2*littleRequestsMax) {
+		return false
+	}
 	in.requests, b.requests, b.heavy = b.requests, in.requests[:0], false
 	in.durable = b.durable
 	if all {
@@ -139,4 +151,5 @@ func (b *inbox) take(in *inputs, all bool) {
 		in.answered, b.answered = b.answered, 0
 		in.ticked, b.ticked = b.ticked, false
 	}
+	return true
 }

@@ -16,6 +16,7 @@ const (
 	// may be a loop's: some 20 µs.
 	littleRequestsMax = 8
 	littleBodyBytes   = 4 << 10
+	littleMultiBytes  = 512 // of some 20 parts at most
 
 	// Record buffers that are kept for the next batches: one is being filled, one is with the
 	// log, and after a burst a few more.

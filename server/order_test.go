@@ -1,12 +1,16 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"math/rand"
+	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/meerkat-zk/meerkat/proto"
+	"github.com/meerkat-zk/meerkat/wal"
 )
 
 func TestCreateAndRead(t *testing.T) {
@@ -229,5 +233,60 @@ func alternate(t *testing.T, w *wire, path string, rng *rand.Rand, depth int) {
 			t.Errorf("answer %d: read %q, want %q", i, got, v)
 			return
 		}
+	}
+}
+
+// Clients that are there before the server is: the first of their requests may come while the
+// start is not over.
+func TestClientsAtTheStart(t *testing.T) {
+	for range 20 {
+		free, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := free.Addr()
+		if err := free.Close(); err != nil {
+			t.Fatal(err)
+		}
+		stop := make(chan struct{}) // closed when the clients may go
+		var clients sync.WaitGroup
+		for range 8 {
+			clients.Go(func() { knock(addr.String(), stop) })
+		}
+		s, err := Start(testOptions(t, func(o *Options) {
+			o.FS, o.Config.ClientPort = wal.NewMemFS(), portOf(addr)
+		}))
+		if err == nil {
+			connectTo(t, s).must(proto.OpCreate, create("/a", "", 0))
+			err = s.Stop()
+		}
+		close(stop)
+		clients.Wait()
+		if err != nil && !errors.Is(err, ErrListen) { // the port may have gone to another program
+			t.Fatal(err)
+		}
+	}
+}
+
+// knock asks for a session again and again.
+func knock(addr string, stop <-chan struct{}) {
+	w := &wire{}
+	q := proto.ConnectRequest{TimeOut: 10_000, SessionID: 12345, HasReadOnly: true,
+		Passwd: make([]byte, proto.PasswordBytes)}
+	w.frame(q.Fields)
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			continue
+		}
+		_, _ = c.Write(w.out)
+		_ = c.SetReadDeadline(time.Now().Add(time.Second))
+		_, _ = c.Read(make([]byte, 1)) // an answer or an end, both are fine
+		_ = c.Close()
 	}
 }

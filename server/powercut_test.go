@@ -83,7 +83,8 @@ func (n noLogSync) OpenWrite(name string) (wal.File, error) {
 
 func forgetful(name string) func(wal.File, error) (wal.File, error) {
 	return func(f wal.File, err error) (wal.File, error) {
-		if err != nil || !strings.HasPrefix(filepath.Base(name), "log.") {
+		base := filepath.Base(name)
+		if err != nil || !strings.HasPrefix(base, "log.") && base != "new-log" {
 			return f, err
 		}
 		return unsynced{f}, nil

@@ -2,6 +2,7 @@ package server
 
 import (
 	"math/rand"
+	"strings"
 
 	"github.com/meerkat-zk/meerkat/proto"
 	"github.com/meerkat-zk/meerkat/tree"
@@ -42,13 +43,13 @@ func (c *core) collect() []string {
 		unused := n.StoredCversion() == 0
 		aged := c.reapNeverUsedMs > 0 && c.now.wallMs-n.Mtime() > c.reapNeverUsedMs
 		if n.NumChildren() == 0 && (!unused || aged) {
-			out = append(out, n.Path())
+			out = append(out, strings.Clone(n.Path())) // the znode's own memory has the data too
 		}
 		return true
 	})
 	c.head.TTLs(func(n *tree.Node) bool {
 		if n.NumChildren() == 0 && c.now.wallMs-n.Mtime() > n.TTL() {
-			out = append(out, n.Path())
+			out = append(out, strings.Clone(n.Path())) // the znode's own memory has the data too
 		}
 		return true
 	})

@@ -267,10 +267,14 @@ func (s *Server) serve(o Options) error {
 	root := r.head.Freeze()
 	// A fuzzy snapshot is replaced at once, as Java does at every start: whoever opens these files
 	// next need not understand it as we did.
-	if r.snapshot < 0 || r.replayed > s.cfg.SnapCount/2 || r.bytes > replayBytesMax ||
-		r.head.Fuzzy() {
-		if _, err := s.save(root, s.cfg.SaveLastProcessedZxid); err != nil {
+	needed := r.snapshot < 0 || r.head.Fuzzy()
+	if needed || r.replayed > s.cfg.SnapCount/2 || r.bytes > replayBytesMax {
+		if _, err := s.save(root, s.cfg.SaveLastProcessedZxid); err != nil && needed {
 			return err
+		} else if err != nil {
+			s.monitor.rare.note(func(n *rareCounts) { n.snapErrors++ })
+			s.logger.Error("a snapshot could not be written; the next start will be as slow",
+				"zxid", root.Zxid(), "err", err)
 		}
 	}
 	log, err := wal.OpenLog(s.files, r.head.Zxid())
@@ -291,7 +295,10 @@ func (s *Server) serve(o Options) error {
 	s.aside.Add(1)
 	go s.tick()
 	// Serving starts as a whole: one batch with a root and no entries.
+	// Under the lock, for a loop that sees it may take the next turn at once.
+	s.coreMu.Lock()
 	s.feed.publish(&batch{root: root, last: root.Zxid(), want: ^uint64(0)})
+	s.coreMu.Unlock()
 	go s.run()
 	s.inbox.put(func(b *inbox) { b.calls = append(b.calls, s.closeDeadOwners) })
 	return nil

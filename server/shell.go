@@ -31,22 +31,26 @@ func (s *Server) lend(short bool) {
 		s.inbox.ring() // who is at it may have taken already
 		return
 	}
-	if !s.coreEnded {
-		s.turn(false)
+	if !s.coreEnded && !s.turn(false) {
+		s.inbox.ring()
 	}
 	s.coreMu.Unlock()
 }
 
-// turn takes what waits, reads the clock, and does what the core asks for.
-func (s *Server) turn(all bool) {
+// turn takes what waits, reads the clock, and does what the core asks for. It does nothing, and
+// says so, when a short turn is meant (all is false) and it would not be one.
+func (s *Server) turn(all bool) bool {
 	in := &s.inputs
-	s.inbox.take(in, all)
+	if !s.inbox.take(in, all) {
+		return false
+	}
 	now := clock{wallMs: time.Now().UnixMilli(), monoMs: s.clockMs()}
 	in.resting = s.snapshots.resting(now.monoMs)
 	s.core.turn(in, now)
 	s.tally.requests += int64(len(in.requests))
 	s.perform(&s.core.out)
 	s.inbox.noteLog(s.core.logState())
+	return true
 }
 
 // perform does what a turn asked for: the log first, then the feed.

@@ -9,6 +9,8 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/meerkat-zk/meerkat/proto"
@@ -399,4 +401,49 @@ func replayOnto(o Options, h []entry) ([]entry, error) {
 		return nil
 	})
 	return h, err
+}
+
+// Java does not start on a log file without a header, so there is none, wherever a process that
+// begins a new file is killed.
+func TestNoLogWithoutHeader(t *testing.T) {
+	killed := errors.New("killed")
+	for n := range 40 {
+		m := NewMemFS()
+		o := testOptions(t, m)
+		first := m.Ops()
+		m.Inject(func(op Op) error {
+			if op.N-first > n {
+				return killed
+			}
+			return nil
+		})
+		l, err := OpenLog(o, 0)
+		for z := proto.Zxid(1); err == nil && z <= 3; z++ { // a file each
+			it := itemOf(10, z)
+			it.Roll = true
+			_, err = l.Step([]Item{it})
+		}
+		if err != nil && !errors.Is(err, killed) {
+			t.Fatal(err)
+		}
+		m.Inject(nil)
+		names, err := m.List(o.LogDir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			f, err := m.OpenRead(filepath.Join(o.LogDir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			head := make([]byte, fileHeaderBytes)
+			if _, err := f.ReadAt(head, 0); strings.HasPrefix(name, "log.") && (err != nil ||
+				string(head) != fileHeader) {
+				t.Errorf("after %d changes %s begins with % x (%v)", n, name, head, err)
+			}
+			if err := f.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 }

@@ -1,7 +1,9 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 
 	"github.com/meerkat-zk/meerkat/proto"
@@ -28,6 +30,9 @@ const (
 )
 
 var zeros [zeroAheadBytes]byte
+
+// newLogName is a log file that has no header yet.
+const newLogName = "new-log"
 
 // A Log is the end of the transaction log: the newest file, open for appending. It is owned by
 // one goroutine, usually a Runner's. After an error it stays failed.
@@ -289,10 +294,20 @@ func (l *Log) timedSync() error {
 }
 
 // create starts the file log.<z>. It counts once its header and its name are synced, before
-// any record does.
+// any record does. It gets its name when it has its header: Java refuses to start on a log file
+// without one (FileTxnLog.FileTxnIterator), and a process can be killed at any place.
 func (l *Log) create(z proto.Zxid) error {
-	path := filepath.Join(l.o.LogDir, logName(z))
-	f, err := l.o.fs().Create(path)
+	files := l.o.fs()
+	path, temp := filepath.Join(l.o.LogDir, logName(z)), filepath.Join(l.o.LogDir, newLogName)
+	if _, err := files.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("wal: create log: %s is there already (%v)", path, err)
+	}
+	f, err := files.Create(temp)
+	if errors.Is(err, fs.ErrExist) { // left by one that was killed
+		if err = files.Remove(temp); err == nil {
+			f, err = files.Create(temp)
+		}
+	}
 	if err != nil {
 		return fmt.Errorf("wal: create log: %w", err)
 	}
@@ -308,7 +323,10 @@ func (l *Log) create(z proto.Zxid) error {
 	if err := f.SyncData(); err != nil {
 		return fmt.Errorf("wal: sync new log: %w", err)
 	}
-	if err := l.o.fs().SyncDir(l.o.LogDir); err != nil {
+	if err := files.Rename(temp, path); err != nil {
+		return fmt.Errorf("wal: name new log: %w", err)
+	}
+	if err := files.SyncDir(l.o.LogDir); err != nil {
 		return fmt.Errorf("wal: sync log directory: %w", err)
 	}
 	return nil

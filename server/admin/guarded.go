@@ -167,6 +167,8 @@ func restore(o *operator) answer {
 	}
 	body := &patient{r: o.r.Body, control: http.NewResponseController(o.w), idle: idleOf(o.r)}
 	zxid, err := o.source.Restore(body)
+	// What it has not read of the body is waited for before the answer leaves.
+	_ = body.control.SetReadDeadline(time.Now().Add(requestTimeout)) // a connection has deadlines
 	o.restores.end(began, err == nil)
 	switch {
 	case errors.Is(err, ErrBody):
@@ -217,10 +219,12 @@ type patient struct {
 }
 
 func (p *patient) Read(b []byte) (int, error) {
+	until := time.Time{}
 	if p.idle > 0 {
-		_ = p.control.SetReadDeadline(time.Now().Add(p.idle)) // a connection has deadlines
-		defer func() { _ = p.control.SetReadDeadline(time.Time{}) }()
+		until = time.Now().Add(p.idle)
 	}
+	_ = p.control.SetReadDeadline(until) // a connection has deadlines
+	defer func() { _ = p.control.SetReadDeadline(time.Time{}) }()
 	return p.r.Read(b)
 }
 

@@ -3,7 +3,6 @@ package admin
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -28,7 +27,7 @@ func Listen(addr string, h http.Handler, idle time.Duration) (*Server, error) {
 	}
 	s := &Server{listener: l, ended: make(chan struct{}), http: &http.Server{
 		Handler: withoutTrace(h), IdleTimeout: idle,
-		ReadHeaderTimeout: headerTimeout, MaxHeaderBytes: headerBytesMax,
+		ReadHeaderTimeout: requestTimeout, ReadTimeout: requestTimeout, MaxHeaderBytes: headerBytesMax,
 	}}
 	go func() { // ends with Close
 		defer close(s.ended)
@@ -38,8 +37,9 @@ func Listen(addr string, h http.Handler, idle time.Duration) (*Server, error) {
 }
 
 const (
-	// A client that sends its request more slowly is turned away, so that it holds nothing.
-	headerTimeout = 10 * time.Second
+	// A client that sends its request more slowly is turned away, so that it holds nothing. The
+	// body of a restore has its own patience.
+	requestTimeout = 10 * time.Second
 	// All that a command is told stands in its address.
 	headerBytesMax = 16 << 10
 )
@@ -50,8 +50,8 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // Close ends the listener, and requests that last longer than the context.
 func (s *Server) Close(ctx context.Context) error {
 	err := s.http.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(err, s.http.Close())
+	if err != nil { // some request lasts longer: it is cut off
+		err = s.http.Close()
 	}
 	<-s.ended
 	return err
