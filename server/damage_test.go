@@ -401,8 +401,8 @@ func TestLongLogLeavesASnapshot(t *testing.T) {
 // Such a snapshot saves time and nothing else: without room for it the server serves.
 func TestNoRoomForASnapshotAtTheStart(t *testing.T) {
 	files := wal.NewMemFS()
-	d := func(o *Options) { o.FS = files; o.Config.SnapCount = 10 }
-	s := startServer(t, d)
+	small := func(o *Options) { o.FS = files; o.Config.SnapCount = 10 }
+	s := startServer(t, small)
 	w := connectTo(t, s)
 	w.must(proto.OpCreate, create("/x", "", 0))
 	for range 20 {
@@ -429,11 +429,12 @@ func TestNoRoomForASnapshotAtTheStart(t *testing.T) {
 		return nil
 	})
 	again := startServer(t, func(o *Options) {
-		d(o)
+		small(o)
 		o.Config.DataDir, o.Config.DataLogDir = s.cfg.DataDir, s.cfg.DataLogDir
 	})
-	if st := dataOf(t, connectTo(t, again).must(proto.OpGetData, get("/x", false))).Stat; st.Version != 20 {
-		t.Errorf("version %d", st.Version)
+	d := dataOf(t, connectTo(t, again).must(proto.OpGetData, get("/x", false)))
+	if d.Stat.Version != 20 {
+		t.Errorf("version %d", d.Stat.Version)
 	}
 	files.Inject(nil)
 }
