@@ -83,6 +83,6 @@ compat: ## foreign clients, and answers compared with the Java server's
 	bash tools/compat/run.sh
 
 .PHONY: versus
-versus: ## measure Meerkat and the Java server in turns, 15 minutes
+versus: ## measure Meerkat and the Java server in turns, 25 minutes
 	bash tools/versus/run.sh --rows all
 	bash tools/versus/large.sh
