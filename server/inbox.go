@@ -101,17 +101,15 @@ func (b *inbox) noteLog(s logState) {
 	b.mu.Unlock()
 }
 
-// heavy tells whether a request may take the core longer than a loop should wait.
+// heavy tells whether a request may take the core longer than a loop should wait: closing a
+// session deletes its ephemerals, and to make a quota counts what is below it.
 func (r *request) heavy() bool {
-	switch r.op {
-	case proto.OpCloseSession: // it deletes the session's ephemerals
-		return true
-	case proto.OpMulti:
-		return len(r.body) > littleMultiBytes
-	case proto.OpCreate, proto.OpCreate2: // of a quota, which counts what is below it
-		return len(r.body) > littleBodyBytes || bytes.Contains(r.body, []byte("/zookeeper/quota/"))
+	most := littleBodyBytes
+	if r.op == proto.OpMulti {
+		most = littleMultiBytes
 	}
-	return len(r.body) > littleBodyBytes
+	return r.op == proto.OpCloseSession || len(r.body) > most ||
+		bytes.Contains(r.body, []byte("/zookeeper/quota/"))
 }
 
 func (b *inbox) ring() {

@@ -30,37 +30,27 @@ func TestCreateAndRead(t *testing.T) {
 // a sync.
 func TestReadBetweenPipelinedWrites(t *testing.T) {
 	s := startServer(t, nil)
-	setup := connectTo(t, s)
 	const clients, rounds = 8, 200
-	var wg sync.WaitGroup
-	for i := range clients {
-		path := fmt.Sprintf("/n%d", i)
-		setup.must(proto.OpCreate, create(path, "", 0))
-		w := connectTo(t, s)
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			for round := range rounds {
-				one, two := fmt.Sprintf("1-%d", round), fmt.Sprintf("2-%d", round)
-				w.send(proto.OpSetData, setData(path, one, -1))
-				if round%2 == 1 {
-					w.send(proto.OpSync, only(path))
-				}
-				w.send(proto.OpGetData, get(path, false))
-				w.send(proto.OpSetData, setData(path, two, -1))
-				w.flush()
-				w.recv()
-				if round%2 == 1 {
-					w.recv()
-				}
-				if got := string(dataOf(t, w.recv()).Data); got != one {
-					t.Errorf("round %d read %q, want %q", round, got, one)
-				}
+	sideBySide(t, s, clients, func(_ int, path string, w *wire) {
+		for round := range rounds {
+			one, two := fmt.Sprintf("1-%d", round), fmt.Sprintf("2-%d", round)
+			w.send(proto.OpSetData, setData(path, one, -1))
+			if round%2 == 1 {
+				w.send(proto.OpSync, only(path))
+			}
+			w.send(proto.OpGetData, get(path, false))
+			w.send(proto.OpSetData, setData(path, two, -1))
+			w.flush()
+			w.recv()
+			if round%2 == 1 {
 				w.recv()
 			}
-		}()
-	}
-	wg.Wait()
+			if got := string(dataOf(t, w.recv()).Data); got != one {
+				t.Errorf("round %d read %q, want %q", round, got, one)
+			}
+			w.recv()
+		}
+	})
 }
 
 // What one client was told is done, every client of the server sees, whatever its loop.
@@ -180,19 +170,24 @@ func TestDeepAlternation(t *testing.T) {
 	const clients, rounds, depth = 6, 12, 200
 	seed := rand.Int63()
 	t.Logf("seed %d", seed)
+	sideBySide(t, s, clients, func(i int, path string, w *wire) {
+		rng := rand.New(rand.NewSource(seed + int64(i)))
+		for range rounds {
+			alternate(t, w, path, rng, depth)
+		}
+	})
+}
+
+// sideBySide runs clients at once, each with a connection and a znode of its own.
+func sideBySide(t *testing.T, s *Server, clients int, run func(i int, path string, w *wire)) {
+	t.Helper()
+	setup := connectTo(t, s)
 	var wg sync.WaitGroup
 	for i := range clients {
 		path := fmt.Sprintf("/n%d", i)
 		setup.must(proto.OpCreate, create(path, "", 0))
 		w := connectTo(t, s)
-		wg.Add(1)
-		go func() {
-			defer wg.Done()
-			rng := rand.New(rand.NewSource(seed + int64(i)))
-			for range rounds {
-				alternate(t, w, path, rng, depth)
-			}
-		}()
+		wg.Go(func() { run(i, path, w) })
 	}
 	wg.Wait()
 }

@@ -102,13 +102,18 @@ func allocate(textBytes int) *Node {
 	return n
 }
 
-// head is the memory of a node without its text.
-func (n *Node) head() []byte { return unsafe.Slice((*byte)(unsafe.Pointer(n)), nodeBytes) }
+// resized returns a copy of a node with room for a text of another length, which is to be set.
+func (n *Node) resized(textBytes int) *Node {
+	c := allocate(textBytes)
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(c)), nodeBytes),
+		unsafe.Slice((*byte)(unsafe.Pointer(n)), nodeBytes))
+	c.textBytes = uint32(textBytes)
+	return c
+}
 
 // clone returns a copy to be changed.
 func (n *Node) clone() *Node {
-	c := allocate(int(n.textBytes))
-	copy(c.head(), n.head())
+	c := n.resized(int(n.textBytes))
 	if n.textBytes > textBehindMax {
 		(*largeNode)(unsafe.Pointer(c)).text = n.text()
 	} else {
@@ -233,10 +238,7 @@ func (n *Node) setText(path string, data []byte) {
 // withData returns a copy of n with other data.
 func (n *Node) withData(data []byte) *Node {
 	path := n.Path()
-	c := allocate(len(path) + len(data))
-	size := c.textBytes
-	copy(c.head(), n.head())
-	c.textBytes = size
+	c := n.resized(len(path) + len(data))
 	c.setText(path, data)
 	return c
 }

@@ -5,12 +5,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"time"
 
 	"github.com/meerkat-zk/meerkat/jute"
 	"github.com/meerkat-zk/meerkat/proto"
+	"github.com/meerkat-zk/meerkat/tools/compat/target"
 )
 
 // replyTimeout ends a test whose server hangs; it decides nothing.
@@ -101,16 +101,7 @@ func (c *client) flush() error {
 }
 
 func (c *client) frame() ([]byte, error) {
-	if err := c.c.SetReadDeadline(time.Now().Add(replyTimeout)); err != nil {
-		return nil, err
-	}
-	var head [4]byte
-	if _, err := io.ReadFull(c.r, head[:]); err != nil {
-		return nil, err
-	}
-	payload := make([]byte, binary.BigEndian.Uint32(head[:]))
-	_, err := io.ReadFull(c.r, payload)
-	return payload, err
+	return target.ReadFrame(c.c, c.r, replyTimeout)
 }
 
 // reply reads the next reply.

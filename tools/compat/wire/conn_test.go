@@ -7,13 +7,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"time"
 
 	"github.com/meerkat-zk/meerkat/jute"
 	"github.com/meerkat-zk/meerkat/proto"
+	"github.com/meerkat-zk/meerkat/tools/compat/target"
 )
 
 // answerTimeout is how long a server may take to answer; it ends a test, it decides nothing.
@@ -53,16 +53,7 @@ func encode(records ...record) []byte {
 
 // read returns the next payload; an error means that the server closed.
 func (c *conn) read() ([]byte, error) {
-	if err := c.c.SetReadDeadline(time.Now().Add(answerTimeout)); err != nil {
-		return nil, err
-	}
-	var head [4]byte
-	if _, err := io.ReadFull(c.r, head[:]); err != nil {
-		return nil, err
-	}
-	payload := make([]byte, binary.BigEndian.Uint32(head[:]))
-	_, err := io.ReadFull(c.r, payload)
-	return payload, err
+	return target.ReadFrame(c.c, c.r, answerTimeout)
 }
 
 // connect opens a connection and prints what the server makes of its session.
