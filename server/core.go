@@ -72,6 +72,7 @@ type core struct {
 	// Scratch of one request, so that planning allocates nothing.
 	txn     proto.Txn
 	coder   jute.Coder
+	ahead   ahead
 	later   []request // put off to the next round
 	putOff  []request // the round's own
 	scratch operation
@@ -124,6 +125,9 @@ func (c *core) rounds(requests []request) {
 	for {
 		c.later = c.later[:0]
 		for i := range pass {
+			if i%tree.GetManyMax == 0 && c.head.IsLarge() {
+				c.lookAhead(pass[i:])
+			}
 			c.onRequest(&pass[i])
 		}
 		if len(c.later) == 0 {
@@ -141,6 +145,17 @@ func (c *core) rounds(requests []request) {
 	if idle { // the log takes the last round with the others
 		c.seal()
 	}
+}
+
+// lookAhead brings the znodes that the next requests change into the core's cache.
+func (c *core) lookAhead(requests []request) {
+	for i := range requests {
+		if r := &requests[i]; r.kind == reqOp && !c.ahead.add(r.op, r.body) {
+			break
+		}
+	}
+	c.ahead.look(&c.head.View)
+	c.ahead = ahead{}
 }
 
 // onDurable counts our own log as a voter and publishes what is committed by it.

@@ -44,6 +44,7 @@ type loop struct {
 	paths   int     // of setWatches that may be looked at before work runs again
 	touches []*conn // heard from since the last report
 	targets []*conn // scratch of one event
+	ahead   ahead   // znodes that the next reads ask for
 	mark    uint64  // names the event that is being delivered
 
 	out   []request // for the core, this turn
@@ -107,6 +108,7 @@ func (l *loop) end() {
 		l.unstall() // what was answered in this turn may have made room
 	}
 	l.flush()
+	l.ahead = ahead{}
 	l.stats.endTurn(l)
 }
 
@@ -119,6 +121,9 @@ func (l *loop) Traffic(nc *netloop.Conn, in []byte) (used int, again bool) {
 	for n := 0; used < len(in) && l.decodes(c); n++ {
 		if n == turnRequestsMax {
 			return used, true
+		}
+		if n%tree.GetManyMax == 0 {
+			l.lookAhead(c, in[used:])
 		}
 		if c.state == connNew {
 			if m, word := l.word(c, in[used:]); word {
@@ -299,7 +304,10 @@ func (l *loop) flush() {
 // drain goes on with a connection whose head was answered, by the root of that answer's batch:
 // reads are answered until a write stands at the head; held writes go to the core.
 func (l *loop) drain(c *conn) {
-	for c.pending.len() > 0 && c.state == connLive {
+	for n := 0; c.pending.len() > 0 && c.state == connLive; n++ {
+		if n%tree.GetManyMax == 0 {
+			l.lookAheadPending(c)
+		}
 		if c.sent == 0 && c.nc.OverMark() {
 			return // Drained goes on; but what stands before a sent write cannot wait
 		}

@@ -285,3 +285,62 @@ func knock(addr string, stop <-chan struct{}) {
 		_ = c.Close()
 	}
 }
+
+// In a large tree the reads of a burst are looked up together: each still sees exactly the
+// writes before it, absent znodes too.
+func TestBurstsInLargeTree(t *testing.T) {
+	const znodes = 60_000
+	dir := bulkDir(t, znodes, func(i int) string { return fmt.Sprintf("/n%06d", i) })
+	s := startServer(t, func(o *Options) { o.Config.DataDir, o.Config.DataLogDir = dir, dir })
+	w := connectTo(t, s)
+	seed := time.Now().UnixNano()
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewSource(seed))
+	data := map[string]string{} // of znodes that were touched; "" is absent
+	for range 150 {
+		var expect []func(p reply)
+		writes := rng.Intn(3) // in a burst of 24: none, few, many
+		for range 24 {
+			path := fmt.Sprintf("/n%06d", (rng.Intn(40)*7919+rng.Intn(2)*znodes)%(znodes+20_000))
+			was, touched := data[path]
+			if n := 0; !touched {
+				if _, err := fmt.Sscanf(path, "/n%d", &n); err == nil && n < znodes {
+					was = "some data"
+				}
+			}
+			if rng.Intn(4) < writes {
+				value := fmt.Sprint(rng.Int63())
+				switch {
+				case was == "":
+					w.send(proto.OpCreate, create(path, value, 0))
+				case rng.Intn(3) == 0:
+					w.send(proto.OpDelete, del(path, -1))
+					value = ""
+				default:
+					w.send(proto.OpSetData, setData(path, value, -1))
+				}
+				data[path] = value
+				expect = append(expect, func(p reply) {
+					if p.Err != proto.OK {
+						t.Fatalf("a write of %s: %v", path, p.Err)
+					}
+				})
+				continue
+			}
+			w.send(proto.OpGetData, get(path, false))
+			expect = append(expect, func(p reply) {
+				if was == "" {
+					if p.Err != proto.ErrNoNode {
+						t.Fatalf("%s is there: %v", path, p.Err)
+					}
+				} else if got := string(dataOf(t, p).Data); got != was {
+					t.Fatalf("%s has %q, want %q", path, got, was)
+				}
+			})
+		}
+		w.flush()
+		for _, check := range expect {
+			check(w.recv())
+		}
+	}
+}

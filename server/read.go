@@ -4,8 +4,10 @@ import (
 	"encoding/binary"
 	"runtime"
 	"strings"
+	"unsafe"
 
 	"github.com/meerkat-zk/meerkat/jute"
+	"github.com/meerkat-zk/meerkat/netloop"
 	"github.com/meerkat-zk/meerkat/proto"
 	"github.com/meerkat-zk/meerkat/server/auth"
 	"github.com/meerkat-zk/meerkat/tree"
@@ -131,7 +133,7 @@ func (rd *reader) readNode(b []byte, op proto.Op, body []byte) ([]byte, proto.Co
 	if r.Err() != nil {
 		return b, proto.ErrMarshalling
 	}
-	n := rd.root.Get(q.Path)
+	n := rd.get(q.Path)
 	if op == proto.OpExists {
 		if strings.IndexByte(q.Path, 0) >= 0 {
 			return b, proto.ErrBadArguments
@@ -171,6 +173,93 @@ func (rd *reader) readNode(b []byte, op proto.Op, body []byte) ([]byte, proto.Co
 		st.Fields(&w)
 	}
 	return w.Bytes(), proto.OK
+}
+
+// get returns the znode at a path, which may have been looked up ahead.
+func (rd *reader) get(path string) *tree.Node {
+	if rd.loop != nil && rd.loop.ahead.count > 0 {
+		if n := rd.loop.ahead.take(rd.root, path); n != nil {
+			return n
+		}
+	}
+	return rd.root.Get(path)
+}
+
+// Ahead are znodes of a large tree that the next reads of a connection ask for, in the order of
+// the reads: they were looked up side by side, which is faster (tree.GetMany).
+type ahead struct {
+	root  *tree.View
+	nodes [tree.GetManyMax]*tree.Node
+	paths [tree.GetManyMax]string // alias the requests
+	count int
+	next  int
+}
+
+// take returns the next znode, if it is the one at path in root.
+func (a *ahead) take(root *tree.Root, path string) *tree.Node {
+	n := a.nodes[a.next]
+	if a.next++; a.next == a.count {
+		a.count = 0
+	}
+	if n == nil || a.root != &root.View || n.Path() != path {
+		return nil
+	}
+	return n
+}
+
+// add enters the path of a read of one znode; false for what is no such read, or no more fit.
+func (a *ahead) add(op proto.Op, body []byte) bool {
+	switch op {
+	case proto.OpGetData, proto.OpExists, proto.OpGetChildren, proto.OpGetChildren2,
+		proto.OpSetData, proto.OpDelete:
+		if len(body) < 4 {
+			return false
+		}
+		path := body[4:]
+		if n := int(binary.BigEndian.Uint32(body)); n < len(path) {
+			a.paths[a.count] = unsafe.String(unsafe.SliceData(path), n)
+			a.count++
+			return a.count < len(a.paths)
+		}
+	}
+	return false
+}
+
+// look looks up what was added.
+func (a *ahead) look(root *tree.View) {
+	a.root, a.next = root, 0
+	root.GetMany(a.paths[:a.count], a.nodes[:])
+}
+
+// lookAhead is for the reads that a connection's input begins with.
+func (l *loop) lookAhead(c *conn, in []byte) {
+	if c.state != connLive || c.pending.len() > 0 || !l.root.IsLarge() {
+		return
+	}
+	for l.ahead.count = 0; ; {
+		frame, size, err := netloop.NextFrame(in, l.srv.cfg.JuteMaxBuffer)
+		if err != nil || len(frame) < 8 ||
+			!l.ahead.add(proto.Op(binary.BigEndian.Uint32(frame[4:])), frame[8:]) {
+			break
+		}
+		in = in[size:]
+	}
+	l.ahead.look(&l.root.View)
+}
+
+// lookAheadPending is for the reads at the head of a connection's queue.
+func (l *loop) lookAheadPending(c *conn) {
+	if c.pending.first().kind != pendingRead || !l.root.IsLarge() {
+		return
+	}
+	l.ahead.count = 0
+	for i := range c.pending.len() {
+		p := c.pending.at(i)
+		if p.kind != pendingRead || !l.ahead.add(p.op, p.body) {
+			break
+		}
+	}
+	l.ahead.look(&l.root.View)
 }
 
 // tooLong tells whether a read over so many znodes must leave the loop.

@@ -55,26 +55,26 @@ func TestIndexCollisions(t *testing.T) {
 	for i := range 200 {
 		n := Options{}.newNode(fmt.Sprintf("/n%d", i), nil, 0)
 		nodes = append(nodes, n)
-		x.live.Set(entry{k, n})
+		x.put(entry{k, n}, nil)
 	}
-	if x.live.Len() != len(nodes) {
-		t.Fatalf("%d entries", x.live.Len())
+	if x.count != len(nodes) {
+		t.Fatalf("%d entries", x.count)
 	}
 	for _, n := range nodes {
-		if got := x.getCollided(k, n.Path()); got != n {
+		if got := x.find(k, n.Path(), nil); got != n {
 			t.Fatalf("%s is %v", n.Path(), got)
 		}
 	}
-	if n := x.getCollided(k, "/n"); n != nil {
+	if n := x.find(k, "/n", nil); n != nil {
 		t.Fatalf("found %s", n.Path())
 	}
 	for i, n := range nodes {
 		if i%2 == 0 {
-			x.live.Delete(entry{k, n})
+			x.take(entry{k, n})
 		}
 	}
 	for i, n := range nodes {
-		if got := x.getCollided(k, n.Path()); (got == n) != (i%2 == 1) {
+		if got := x.find(k, n.Path(), nil); (got == n) != (i%2 == 1) {
 			t.Fatalf("%s is %v", n.Path(), got)
 		}
 	}
@@ -86,7 +86,7 @@ func TestScanCollisions(t *testing.T) {
 	mine := []string{"/p/a", "/p/b", "/p/c"}
 	parent := keyOf("/p/a").parent
 	for i, path := range append(mine, "/q/a", "/longer/b", "/p/a/b", "/p") {
-		x.live.Set(entry{key{parent, uint64(i * 7 % 5)}, Options{}.newNode(path, nil, 0)})
+		x.put(entry{key{parent, uint64(i * 7 % 5)}, Options{}.newNode(path, nil, 0)}, nil)
 	}
 	var got []string
 	x.scan("/p", nil, func(name string, n *Node) bool {
@@ -153,7 +153,7 @@ func TestFreezeOnce(t *testing.T) {
 	if again := h.Freeze(); again == r || again.Zxid() != 7 || r.Zxid() != 0 {
 		t.Errorf("zxid %v, before %v", again.Zxid(), r.Zxid())
 	}
-	if again := h.Freeze(); again.nodes.live != r.nodes.live {
+	if again := h.Freeze(); again.nodes.pages.live != r.nodes.pages.live {
 		t.Error("an index was copied that had not changed")
 	}
 }

@@ -329,7 +329,7 @@ func (m *model) print() string {
 func printView(v *View) string {
 	var b strings.Builder
 	var all []string
-	v.nodes.live.Scan(func(e entry) bool { all = append(all, e.node.Path()); return true })
+	v.nodes.each(func(e entry) { all = append(all, e.node.Path()) })
 	slices.Sort(all)
 	for _, path := range all {
 		n := v.Get(path)
@@ -375,11 +375,10 @@ func printView(v *View) string {
 // sane checks what must hold between the head's own structures.
 func sane(h *Head) error {
 	uses := map[int64]int{}
-	h.nodes.live.Scan(func(e entry) bool {
+	h.nodes.each(func(e entry) {
 		if e.node.acl != openACL {
 			uses[e.node.acl]++
 		}
-		return true
 	})
 	if len(uses) != len(h.aclUses.uses) || len(uses) != len(h.aclUses.ids) {
 		return fmt.Errorf("%d ACLs in use, counted %v, ids %v", len(uses), h.aclUses.uses,

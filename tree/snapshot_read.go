@@ -308,7 +308,7 @@ func (h *Head) build(entries []entry) error {
 		return cmp.Compare(a.node.Path(), b.node.Path())
 	})
 	for i := 1; i < len(entries); i++ {
-		if !entryLess(entries[i-1], entries[i]) {
+		if a, b := &entries[i-1], &entries[i]; a.key == b.key && a.node.Path() == b.node.Path() {
 			return fmt.Errorf("%w: %q is there twice", ErrSnapshot, entries[i].node.Path())
 		}
 	}

@@ -37,7 +37,7 @@ func newView() View {
 // freeze returns an immutable copy.
 func (v *View) freeze() View {
 	f := *v
-	f.nodes = index{v.nodes.freeze()}
+	f.nodes = v.nodes.freeze()
 	f.ephemerals = v.ephemerals.freeze()
 	f.containers = v.containers.freeze()
 	f.ttls = v.ttls.freeze()
@@ -67,7 +67,7 @@ func (v *View) Descendants(path string, visit func(*Node) bool) {
 // CountDescendants is the number of znodes below path: what getAllChildrenNumber answers.
 func (v *View) CountDescendants(path string) int {
 	if path == "" || path == "/" {
-		return v.nodes.live.Len() - 1
+		return v.nodes.count - 1
 	}
 	count := -1
 	top := v.Get(path)
@@ -201,7 +201,7 @@ func (v *View) Zxid() proto.Zxid { return v.zxid }
 func (v *View) Digest() int64 { return int64(v.digest) }
 
 // NodeCount is the number of znodes as ZooKeeper reports it: the root counts twice.
-func (v *View) NodeCount() int { return v.nodes.live.Len() + 1 }
+func (v *View) NodeCount() int { return v.nodes.count + 1 }
 
 // EphemeralCount is the number of ephemeral znodes.
 func (v *View) EphemeralCount() int { return v.ephemerals.live.Len() }

@@ -1,0 +1,139 @@
+package tree
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+)
+
+// each visits all entries in their order.
+func (x *index) each(visit func(entry)) {
+	x.pages.live.Scan(func(r pageRef) bool {
+		for i, n := range r.page.nodes[:r.page.n] {
+			visit(entry{r.page.keys[i], n})
+		}
+		return true
+	})
+}
+
+// sane checks what must hold of pages and their order.
+func (x *index) sane() error {
+	count, entries := 0, []entry(nil)
+	var wrong error
+	x.pages.live.Scan(func(r pageRef) bool {
+		p := r.page
+		if p.n == 0 && r.low != (key{}) {
+			wrong = fmt.Errorf("an empty page at %v", r.low)
+		}
+		for i, n := range p.nodes {
+			if i >= p.n {
+				if n != nil {
+					wrong = fmt.Errorf("entry %d of %d is %v", i, p.n, n)
+				}
+				continue
+			}
+			k := p.keys[i]
+			if p.tags[i] != k.tag() {
+				wrong = fmt.Errorf("entry %d has tag %x, not %x", i, p.tags[i], k.tag())
+			}
+			if k.less(r.low) || k == r.low && p.tie != nil && n.Path() < *p.tie {
+				wrong = fmt.Errorf("entry %d, %v, is below %v", i, k, r.low)
+			}
+			entries = append(entries, entry{k, n})
+		}
+		count += p.n
+		return true
+	})
+	for i := 1; i < len(entries); i++ {
+		a, b := entries[i-1], entries[i]
+		if !a.less(b.key) && (a.key != b.key || a.node.Path() >= b.node.Path()) {
+			wrong = fmt.Errorf("%v is before %v", a.key, b.key)
+		}
+	}
+	if count != x.count {
+		return fmt.Errorf("%d entries, counted %d", count, x.count)
+	}
+	return wrong
+}
+
+// An index against a map: growing and shrinking over many pages, with keys of which many collide,
+// and frozen copies that must stay as they were.
+func TestIndexRandom(t *testing.T) {
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) { indexRandom(t, seed) })
+	}
+}
+
+func indexRandom(t *testing.T, seed uint64) {
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	keys := []int{3, 40, 1 << 20}[seed%3] // different keys
+	keyFor := func(path string) key {
+		h := keyOf("/x"+path).name * 0x9e3779b97f4a7c15 >> 20
+		return key{h % 3, h % uint64(keys)}
+	}
+	type frozen struct {
+		index
+		want map[string]*Node
+	}
+	x, model := newIndex(), map[string]*Node{}
+	var copies []frozen
+	for step := range 6000 {
+		n := Options{}.newNode(fmt.Sprintf("/n%d", rnd.IntN(1500)), nil, 0)
+		path := n.Path()
+		if shrinking := step/1500%2 == 1; rnd.IntN(4) == 0 != shrinking {
+			x.take(entry{keyFor(path), n})
+			delete(model, path)
+		} else {
+			x.put(entry{keyFor(path), n}, nil)
+			model[path] = n
+		}
+		if step%500 == 0 {
+			want := map[string]*Node{}
+			for path, n := range model {
+				want[path] = n
+			}
+			copies = append(copies, frozen{x.freeze(), want})
+		}
+		if step%100 == 0 {
+			if err := x.sane(); err != nil {
+				t.Fatalf("step %d: %v", step, err)
+			}
+		}
+	}
+	for _, c := range append(copies, frozen{x, model}) {
+		if err := c.sane(); err != nil {
+			t.Fatal(err)
+		}
+		if c.count != len(c.want) {
+			t.Fatalf("%d entries, want %d", c.count, len(c.want))
+		}
+		for i := range 1500 {
+			path := fmt.Sprintf("/n%d", i)
+			if got := c.find(keyFor(path), path, nil); got != c.want[path] {
+				t.Fatalf("%s is %v, want %v", path, got, c.want[path])
+			}
+		}
+	}
+}
+
+// A tree that shrinks gives its pages back.
+func TestIndexShrinks(t *testing.T) {
+	x := newIndex()
+	var nodes []*Node
+	for i := range 10_000 {
+		nodes = append(nodes, Options{}.newNode(fmt.Sprintf("/n%d", i), nil, 0))
+		x.set(nodes[i], nil)
+	}
+	full := x.pages.live.Len()
+	for i, n := range nodes {
+		if i%20 != 0 {
+			x.remove(n)
+		}
+	}
+	if err := x.sane(); err != nil {
+		t.Fatal(err)
+	}
+	if left := x.pages.live.Len(); left > full/4 {
+		t.Errorf("%d of %d pages are left for a twentieth of the znodes", left, full)
+	}
+}
