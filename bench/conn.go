@@ -81,6 +81,7 @@ type conn struct {
 	pings    int    // without a reply
 
 	armed   bool // Fanout: holds a watch
+	told    bool // Fanout: its event has arrived
 	leaving bool // closeSession was sent
 	gone    bool // and the server closed the socket
 }

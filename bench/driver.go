@@ -102,7 +102,16 @@ func (d *driver) drive(l load, w window) error {
 	if err := d.pumpAll(); err != nil {
 		return err
 	}
+	fan, _ := l.(*fanout)
+	if fan != nil {
+		defer fan.close()
+	}
 	for !d.finished() {
+		if fan != nil {
+			if err := fan.before(d); err != nil {
+				return err
+			}
+		}
 		ready, err := d.poll.wait(d.patience())
 		if err != nil {
 			return err
@@ -298,9 +307,6 @@ func (d *driver) lookAfter() error {
 				return err
 			}
 		}
-	}
-	if t, ok := d.load.(interface{ overdue(d *driver) error }); ok {
-		return t.overdue(d)
 	}
 	return nil
 }

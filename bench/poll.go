@@ -71,3 +71,45 @@ func (p *poller) wait(timeout time.Duration) ([]unix.EpollEvent, error) {
 	}
 	return p.events[:n], nil
 }
+
+// An arrivals is an epoll, edge-triggered, that tells of bytes that came without reading them.
+type arrivals struct {
+	fd     int
+	events [1024]unix.EpollEvent
+}
+
+func newArrivals(conns []*conn) (*arrivals, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("bench: epoll_create1: %w", err)
+	}
+	a := &arrivals{fd: fd}
+	for _, c := range conns {
+		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(c.slot)}
+		if err := unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, c.fd, &ev); err != nil {
+			return nil, fmt.Errorf("bench: epoll_ctl of connection %d: %w", c.id, err)
+		}
+	}
+	return a, nil
+}
+
+func (a *arrivals) close() error { return unix.Close(a.fd) }
+
+// next returns the sockets to which bytes came since they were last returned; it does not wait.
+func (a *arrivals) next() ([]unix.EpollEvent, error) {
+	n, err := unix.EpollWait(a.fd, a.events[:], 0)
+	if err != nil && err != unix.EINTR {
+		return nil, fmt.Errorf("bench: epoll_wait: %w", err)
+	}
+	return a.events[:max(n, 0)], nil
+}
+
+// forget passes over what came until now.
+func (a *arrivals) forget() error {
+	for {
+		events, err := a.next()
+		if err != nil || len(events) == 0 {
+			return err
+		}
+	}
+}

@@ -295,8 +295,8 @@ func (c *Comparison) WriteMarkdown(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "100-byte random values; medians of %d rounds of %.0f s each; CPU is the "+
 		"server's, per operation.\n", c.Rounds, c.Seconds)
-	fmt.Fprintf(&b, "A fanout counts rounds, and its ratio is of the time to the last watcher."+
-		"\n\n")
+	fmt.Fprintf(&b, "A fanout counts rounds, and its ratio is of the time until the last "+
+		"watcher's socket has the event.\n\n")
 	fmt.Fprintf(&b, "| load | %s ops/s | %s ops/s | ratio | %s CPU us | %s CPU us | ratio "+
 		"| %s p50/p99 us | %s p50/p99 us | %s/%s MiB | goal | |\n", x, y, x, y, x, y, x, y)
 	b.WriteString("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|---|\n")
