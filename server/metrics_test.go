@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/meerkat-zk/meerkat/proto"
+	"github.com/meerkat-zk/meerkat/server/zoocfg"
 )
 
 // mntr reads the word as Telegraf does: each line by this pattern, or it gives up.
@@ -121,7 +122,7 @@ func TestStatsReset(t *testing.T) {
 	s := startServer(t, func(o *Options) {
 		allWords(o)
 		o.Config.MetricsProviderClassName = "org.example.PrometheusMetricsProvider"
-		o.Config.MetricsProvider = map[string]string{"httpHost": "127.0.0.1", "httpPort": "0"}
+		o.Config.Metrics.Host, o.Config.Metrics.Port = "127.0.0.1", 0
 	})
 	w := connectTo(t, s)
 	w.must(proto.OpCreate, create("/a", "", 0))
@@ -174,8 +175,7 @@ func scrapePage(t *testing.T, s *Server) string {
 func TestQuotaMetrics(t *testing.T) {
 	s := startServer(t, func(o *Options) {
 		o.Config.MetricsProviderClassName = "x.PrometheusMetricsProvider"
-		o.Config.MetricsProvider = map[string]string{"httpHost": "127.0.0.1", "httpPort": "0",
-			"exportJvmInfo": "false"}
+		o.Config.Metrics = zoocfg.Metrics{Host: "127.0.0.1", HTTPSPort: -1}
 	})
 	w := connectTo(t, s)
 	for _, path := range []string{"/app", "/app/x", "/zookeeper/quota/app"} {

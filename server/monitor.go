@@ -604,19 +604,8 @@ func (m *monitor) listenHTTP() error {
 	if !strings.HasSuffix(c.MetricsProviderClassName, "PrometheusMetricsProvider") {
 		return nil
 	}
-	host, port := "0.0.0.0", 7000
-	if v := c.MetricsProvider["httpHost"]; v != "" {
-		host = v
-	}
-	if v := c.MetricsProvider["httpPort"]; v != "" {
-		n, err := strconv.ParseUint(v, 10, 16)
-		if err != nil {
-			return fmt.Errorf("server: metricsProvider.httpPort=%s: not a port", v)
-		}
-		port = int(n)
-	}
-	process := !strings.EqualFold(c.MetricsProvider["exportJvmInfo"], "false")
-	return open("metricsProvider.httpPort", host, port, admin.Prometheus(m, process))
+	return open("metricsProvider.httpPort", c.Metrics.Host, c.Metrics.Port,
+		admin.Prometheus(m, c.Metrics.Process))
 }
 
 // closeHTTP closes them again.

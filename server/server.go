@@ -197,7 +197,7 @@ func (s *Server) sayUnserved() error {
 	}{
 		{c.Admin.Enable && (c.Admin.ForceHTTPS || c.Admin.PortUnification ||
 			c.Admin.NeedClientAuth), "admin.forceHttps, admin.portUnification, admin.needClientAuth"},
-		{c.MetricsProvider["httpsPort"] != "", "metricsProvider.httpsPort, metricsProvider.ssl.*"},
+		{c.Metrics.HTTPSPort >= 0, "metricsProvider.httpsPort, metricsProvider.ssl.*"},
 		{c.ClientPortUnification, "client.portUnification"},
 		{c.ReadOnlyMode, "readonlymode.enabled"},
 		{c.LocalSessions, "localSessionsEnabled"},

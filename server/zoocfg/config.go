@@ -72,7 +72,7 @@ type Config struct {
 	ContainerMaxNeverUsed    time.Duration // 0: a container never used stays
 	AuditEnable              bool
 	MetricsProviderClassName string
-	MetricsProvider          map[string]string // the keys after "metricsProvider."
+	Metrics                  Metrics
 	Admin                    Admin
 
 	// Authentication.
@@ -123,6 +123,14 @@ type Admin struct {
 	RateLimit       time.Duration
 	Snapshot        bool
 	Restore         bool
+}
+
+// Metrics is the HTTP server of metricsProvider.*, for Prometheus.
+type Metrics struct {
+	Host      string
+	Port      int
+	HTTPSPort int  // -1: none
+	Process   bool // the process' own numbers, too
 }
 
 // ConnectionThrottle is the token bucket that new connections pass (BlueThrottle).

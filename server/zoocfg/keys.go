@@ -74,7 +74,7 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps
 // keys is the table: each key that a file may have, once.
 var keys = slices.Concat(
 	fileKeys(), clientKeys(), sessionKeys(), treeKeys(), throttleKeys(), authKeys(),
-	adminKeys(), quorumKeys(), memberKeys(),
+	adminKeys(), metricsKeys(), quorumKeys(), memberKeys(),
 	tlsKeys("ssl.", "false", func(c *Config) *TLS { return &c.ClientTLS }),
 	tlsKeys("ssl.quorum.", "true", func(c *Config) *TLS { return &c.QuorumTLS }),
 	ignoredKeys(),
@@ -250,10 +250,37 @@ func treeKeys() []key {
 			return &c.MetricsProviderClassName
 		}, defaultMetrics, nullMetrics, prometheusMetrics),
 			"the last serves metrics to Prometheus over HTTP, the others nothing"},
-		{"metricsProvider.*", "", family(func(c *Config) *map[string]string {
-			return &c.MetricsProvider
-		}), "for Prometheus: httpHost (0.0.0.0), httpPort (7000), exportJvmInfo (true)"},
 	}
+}
+
+// metricsKeys are those that Java's PrometheusMetricsProvider reads, up to ZooKeeper 3.10.
+func metricsKeys() []key {
+	const prefix = "metricsProvider."
+	rows := []key{
+		{prefix + "httpHost", "0.0.0.0", address(func(c *Config) *string {
+			return &c.Metrics.Host
+		}), "interface for Prometheus"},
+		{prefix + "httpPort", "7000", intIn(port, func(c *Config) *int {
+			return &c.Metrics.Port
+		}), "port for Prometheus"},
+		{prefix + "httpsPort", "-1", intIn(portOrNone, func(c *Config) *int {
+			return &c.Metrics.HTTPSPort
+		}), "another one, with TLS; -1: none"},
+		{prefix + "exportJvmInfo", "true", boolean(func(c *Config) *bool {
+			return &c.Metrics.Process
+		}), "serve the process' own numbers, too"},
+	}
+	for _, name := range []string{"numWorkerThreads", "maxQueueSize", "workerShutdownTimeoutMs",
+		"prometheusMetricsSummaryRotateIntervalSeconds"} {
+		rows = append(rows, key{prefix + name, "", ignored(), "threads that count in Java"})
+	}
+	for _, name := range []string{"keyStore.location", "keyStore.password", "keyStore.type",
+		"trustStore.location", "trustStore.password", "trustStore.type", "need.client.auth",
+		"want.client.auth", "enabledProtocols", "ciphersuites"} {
+		rows = append(rows, key{prefix + "ssl." + name, "", ignored(),
+			"keys and rules of metricsProvider.httpsPort, which is not served"})
+	}
+	return rows
 }
 
 func throttleKeys() []key {

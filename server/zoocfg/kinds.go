@@ -27,6 +27,7 @@ var (
 	minusOneUp  = bound{-1, math.MaxInt32}
 	longMillis  = bound{0, 1 << 40}
 	port        = bound{0, 65535}
+	portOrNone  = bound{-1, 65535}
 	kibAtMost   = bound{0, math.MaxInt64 >> 10}
 	kibOrNone   = bound{math.MinInt32, math.MaxInt64 >> 10}
 	bytesOrNone = bound{-1, math.MaxInt64}

@@ -12,17 +12,31 @@ func nearestKey(name string) string {
 }
 
 // nearest is the name that is most like one, "" when none is close: more than a third of its
-// letters would have to change. A "*" at the end of a name does not count.
+// letters would have to change. What both have up to a dot does not count, and nor does a "*" at
+// the end of a name.
 func nearest(name string, names []string) string {
 	best, least := "", len(name)/3+1
 	lower := strings.ToLower(name)
 	for _, known := range names {
-		d := distance(lower, strings.ToLower(strings.TrimSuffix(known, "*")), least)
-		if d < least {
+		a, b := withoutShared(lower, strings.ToLower(strings.TrimSuffix(known, "*")))
+		limit := min(least, len(a)/3+1)
+		if d := distance(a, b, limit); d < limit {
 			best, least = known, d
 		}
 	}
 	return best
+}
+
+// withoutShared cuts off the words with a dot that both begin with.
+func withoutShared(a, b string) (restA, restB string) {
+	for {
+		word, rest, found := strings.Cut(a, ".")
+		other, after, alike := strings.Cut(b, ".")
+		if !found || !alike || word != other {
+			return a, b
+		}
+		a, b = rest, after
+	}
 }
 
 // distance is the number of letters to insert, delete, replace or swap with their neighbour

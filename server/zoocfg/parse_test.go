@@ -65,7 +65,7 @@ zookeeper.preAllocSize=1024
 jute.maxbuffer=0x9fffff
 forceSync=YES
 metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider
-metricsProvider.httpPort=7000
+metricsProvider.httpPort=7001
 authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider
 superUser=a
 superUser.2=b
@@ -87,7 +87,7 @@ jvm.pause.monitor=anything
 		{"preAllocSize", c.PreAllocBytes, int64(1 << 20)},
 		{"jute.maxbuffer", c.JuteMaxBuffer, 0x9fffff},
 		{"extrasize", c.JuteMaxBufferExtra, 0x9fffff},
-		{"metricsProvider", c.MetricsProvider, map[string]string{"httpPort": "7000"}},
+		{"metricsProvider", c.Metrics, Metrics{"0.0.0.0", 7001, -1, true}},
 		{"sasl", c.HasAuthProvider("SASLAuthenticationProvider"), true},
 		{"ensemble", c.HasAuthProvider("EnsembleAuthenticationProvider"), false},
 		{"superUsers", c.SuperUsers, []string{"a", "b"}},
@@ -146,6 +146,8 @@ func TestErrors(t *testing.T) {
 		"metricsProvider.className=com.example.M": `2: metricsProvider.className: ` +
 			`"com.example.M" is not one of ` + defaultMetrics + `, ` + nullMetrics + `, ` +
 			prometheusMetrics,
+		"metricsProvider.httpPort=7k": `2: metricsProvider.httpPort: "7k" is not a number ` +
+			`(want 0 to 65535)`,
 		"electionAlg=2":         `2: electionAlg: "2" is not one of 3`,
 		"peerType=leader":       `2: peerType: "leader" is not one of participant, observer`,
 		"ssl.clientAuth=maybe":  `2: ssl.clientAuth: "maybe" is not one of none, want, need`,
@@ -197,6 +199,10 @@ func TestWarnings(t *testing.T) {
 		"clientPort=1\nzookeeper.snapCuont=7": "3: zookeeper.snapCuont: unknown key, " +
 			"ignored; did you mean snapCount?",
 		"clientPort=1\nfavouriteColour=red": "3: favouriteColour: unknown key, ignored",
+		"clientPort=1\nmetricsProvider.htpPort=7": "3: metricsProvider.htpPort: unknown key, " +
+			"ignored; did you mean metricsProvider.httpPort?",
+		"clientPort=1\nmetricsProvider.colour=red": "3: metricsProvider.colour: unknown key, " +
+			"ignored",
 		"clientPort=1\nclientPort=2": "3: clientPort: also set on line 2; " +
 			"the last one counts",
 		"clientPort=1\nmaxCnxns=1\nzookeeper.maxCnxns=2": "4: zookeeper.maxCnxns: also set " +
@@ -232,6 +238,27 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// What Java's PrometheusMetricsProvider reads is no surprise.
+func TestMetricsProviderKeys(t *testing.T) {
+	var file strings.Builder
+	for _, line := range []string{"httpHost=h", "httpPort=1", "exportJvmInfo=false",
+		"httpsPort=2", "numWorkerThreads=1", "maxQueueSize=2", "workerShutdownTimeoutMs=3",
+		"prometheusMetricsSummaryRotateIntervalSeconds=4", "ssl.keyStore.location=a",
+		"ssl.keyStore.password=b", "ssl.keyStore.type=JKS", "ssl.trustStore.location=a",
+		"ssl.trustStore.password=b", "ssl.trustStore.type=JKS", "ssl.need.client.auth=true",
+		"ssl.want.client.auth=true", "ssl.enabledProtocols=TLSv1.3", "ssl.ciphersuites=c",
+	} {
+		file.WriteString("metricsProvider." + line + "\n")
+	}
+	c, warnings, err := parse("clientPort=1\n" + file.String())
+	if err != nil || warnings != nil {
+		t.Fatalf("%v %q", err, warnings)
+	}
+	if want := (Metrics{"h", 1, 2, false}); c.Metrics != want {
+		t.Errorf("got %+v, want %+v", c.Metrics, want)
+	}
+}
+
 func TestRaisedValues(t *testing.T) {
 	c, _, err := parse("snapCount=-5\nautopurge.snapRetainCount=0\n" +
 		"commitLogCount=1\njute.maxbuffer.extrasize=0\nclientPort=4\nclientPort=5\n" +
@@ -252,7 +279,8 @@ func TestNearest(t *testing.T) {
 	for name, want := range map[string]string{
 		"dataDri": "dataDir", "TICKTIME": "tickTime", "maxClientCnxn": "maxClientCnxns",
 		"autopurge.purgeIntervall": "autopurge.purgeInterval", "sever.1": "server.*",
-		"x": "", "": "", "completelyDifferent": "",
+		"x": "", "": "", "completelyDifferent": "", "autopurge.sizeLimit": "",
+		"metricsProvider.foo": "", "metricProvider.httpPort": "metricsProvider.httpPort",
 	} {
 		if got := nearestKey(name); got != want {
 			t.Errorf("%q: got %q, want %q", name, got, want)
