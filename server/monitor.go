@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"net"
@@ -585,9 +586,10 @@ func dirSize(dir string) int64 {
 // listenHTTP opens the ports for operators that the configuration asks for.
 func (m *monitor) listenHTTP() error {
 	c := m.srv.cfg
+	faults := slog.NewLogLogger(m.srv.logger.Handler(), slog.LevelWarn)
 	open := func(what, host string, port int, h http.Handler) error {
 		at := net.JoinHostPort(host, strconv.Itoa(port))
-		server, err := admin.Listen(at, h, c.Admin.IdleTimeout)
+		server, err := admin.Listen(at, h, c.Admin.IdleTimeout, faults)
 		if err != nil {
 			return fmt.Errorf("server: %s: %w", what, err)
 		}

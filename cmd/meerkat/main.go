@@ -4,7 +4,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -17,17 +16,9 @@ func main() {
 	// SIGHUP too: a closed terminal must not leave a log to repair.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt,
 		syscall.SIGHUP)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
-	if err == nil {
-		return
-	}
-	fmt.Fprintln(os.Stderr, "meerkat:", err)
-	var exit *exitError
-	if errors.As(err, &exit) {
-		os.Exit(exit.code)
-	}
-	os.Exit(1)
+	os.Exit(code)
 }
 
 // Exit codes are ZooKeeper's (ExitCode).
@@ -45,7 +36,22 @@ type exitError struct {
 func (e *exitError) Error() string { return e.err.Error() }
 func (e *exitError) Unwrap() error { return e.err }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+// run does what the arguments say. It returns the exit code, and has said why it is not 0.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) (code int) {
+	err := execute(ctx, args, stdout, stderr)
+	if err == nil {
+		return 0
+	}
+	code = 1
+	var exit *exitError
+	if errors.As(err, &exit) {
+		code = exit.code
+	}
+	sayEnd(stderr, args, err, code)
+	return code
+}
+
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	root := &cobra.Command{
 		Use:           "meerkat",
 		Short:         "Meerkat is ZooKeeper in Go: a drop-in coordination server",

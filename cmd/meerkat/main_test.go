@@ -3,7 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
+	"encoding/json"
 	"net"
 	"os"
 	"path/filepath"
@@ -55,18 +55,99 @@ func TestExitCodes(t *testing.T) {
 				args = append(args, strings.Replace(a, "CFG", cfg, 1))
 			}
 			var out, log bytes.Buffer
-			err := run(context.Background(), args, &out, &log)
-			if err == nil || !strings.Contains(err.Error(), c.says) {
-				t.Fatalf("%v, want one that says %q", err, c.says)
+			code := run(context.Background(), args, &out, &log)
+			lines := strings.Split(strings.TrimSpace(log.String()), "\nmeerkat: ")
+			last := strings.TrimPrefix(lines[len(lines)-1], "meerkat: ")
+			if code != c.code || !strings.Contains(last, c.says) {
+				t.Errorf("exit code %d, want %d and %q; it said\n%s", code, c.code, c.says, &log)
 			}
-			code := 1
-			var exit *exitError
-			if errors.As(err, &exit) {
-				code = exit.code
+			if args[0] != "server" {
+				return
 			}
-			if code != c.code {
-				t.Errorf("exit code %d, want %d: %v", code, c.code, err)
+			log.Reset()
+			args = append([]string{"server", "--log", "json"}, args[1:]...)
+			code = run(context.Background(), args, &out, &log)
+			said := jsonLines(t, &log)
+			end := said[len(said)-1]
+			if text, _ := end["err"].(string); code != c.code || !strings.Contains(text, c.says) ||
+				end["level"] != "ERROR" || end["exit_code"] != float64(c.code) {
+				t.Errorf("exit code %d, and the last line is %v", code, end)
 			}
 		})
+	}
+}
+
+// jsonLines reads what was logged, each line an object.
+func jsonLines(t *testing.T, log *bytes.Buffer) (lines []map[string]any) {
+	t.Helper()
+	for line := range strings.Lines(log.String()) {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		lines = append(lines, fields)
+	}
+	return lines
+}
+
+// With --log json every line is an object, from the first to the last, and a kind of value has
+// one form: times in milliseconds, zxids and addresses as the text form has them.
+func TestJSONLog(t *testing.T) {
+	dir := t.TempDir()
+	cfg := filepath.Join(dir, "zoo.cfg")
+	text := "dataDir=" + filepath.Join(dir, "data") + "\nclientPort=0\n" +
+		"clientPortAddress=127.0.0.1\nsnapCuont=7\n"
+	if err := os.WriteFile(cfg, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // it starts, and stops at once
+	var out, log bytes.Buffer
+	if code := run(ctx, []string{"server", "--log=json", cfg}, &out, &log); code != 0 {
+		t.Fatalf("exit code %d: %s", code, &log)
+	}
+	byText := map[any]map[string]any{}
+	for _, line := range jsonLines(t, &log) {
+		byText[line["msg"]] = line
+	}
+	loaded := byText["data loaded"]
+	if _, number := loaded["took_ms"].(float64); !number || loaded["took"] != nil ||
+		loaded["zxid"] != "0x0" {
+		t.Errorf("data loaded: %v", loaded)
+	}
+	if addr, _ := byText["serving"]["addr"].(string); !strings.HasPrefix(addr, "127.0.0.1:") {
+		t.Errorf("serving: %v", byText["serving"])
+	}
+	if byText["stopped"] == nil || byText[cfg+":4: snapCuont: unknown key, ignored; "+
+		"did you mean snapCount?"] == nil {
+		t.Errorf("it said\n%s", &log)
+	}
+	for format, want := range map[string]string{
+		"text": "no configuration given: serving on 127.0.0.1:2181 with data in ./meerkat-data\n",
+		"json": `"msg":"no configuration given","addr":"127.0.0.1:2181","data":"./meerkat-data"}`,
+	} {
+		log.Reset()
+		c, err := newConsole(&log, format, "info")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := loadConfig(nil, c); err != nil || !strings.Contains(log.String(), want) {
+			t.Errorf("%s: %v, %s", format, err, &log)
+		}
+	}
+}
+
+// All goroutines are one line among others.
+func TestJSONDump(t *testing.T) {
+	var log bytes.Buffer
+	c, err := newConsole(&log, "json", "info")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.dump()
+	lines := jsonLines(t, &log)
+	if text, _ := lines[0]["goroutines"].(string); len(lines) != 1 ||
+		!strings.Contains(text, "TestJSONDump") {
+		t.Errorf("%v", lines)
 	}
 }

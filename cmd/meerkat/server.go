@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	_ "net/http/pprof" // registers the profiles
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/pprof"
 	"syscall"
 	"time"
 
@@ -30,18 +28,18 @@ func serverCommand() *cobra.Command {
 			"with its data in ./meerkat-data. SIGTERM stops it cleanly.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			logger, err := newLogger(cmd.ErrOrStderr(), logFormat, logLevel)
+			c, err := newConsole(cmd.ErrOrStderr(), logFormat, logLevel)
 			if err != nil {
 				return &exitError{exitInvocation, err}
 			}
-			cfg, err := loadConfig(args, cmd.ErrOrStderr(), logger)
+			cfg, err := loadConfig(args, c)
 			if err != nil {
 				return &exitError{exitInvocation, err}
 			}
 			if pprofAddr != "" {
-				go servePprof(pprofAddr, logger) // ends with the process
+				go servePprof(pprofAddr, c.logger) // ends with the process
 			}
-			return serve(cmd.Context(), cfg, configText(args), logger)
+			return serve(cmd.Context(), cfg, configText(args), c)
 		},
 	}
 	cmd.Flags().StringVar(&logFormat, "log", "text", "log format: text or json")
@@ -52,39 +50,25 @@ func serverCommand() *cobra.Command {
 
 // servePprof serves net/http/pprof. A profile is a help, so its failure stops nobody.
 func servePprof(addr string, logger *slog.Logger) {
-	s := http.Server{Addr: addr, Handler: http.DefaultServeMux, ReadHeaderTimeout: time.Minute}
+	s := http.Server{Addr: addr, Handler: http.DefaultServeMux, ReadHeaderTimeout: time.Minute,
+		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn)}
 	logger.Warn("profiles are not served", "addr", addr, "err", s.ListenAndServe())
 }
 
-// dumpOnQuit writes all goroutines to stderr at every SIGQUIT, as a JVM does its threads, and the
-// server goes on. It ends with ctx.
-func dumpOnQuit(ctx context.Context) {
+// dumpOnQuit prints all goroutines at every SIGQUIT, as a JVM does its threads, and the server
+// goes on. It ends with ctx.
+func dumpOnQuit(ctx context.Context, c *console) {
 	quit := make(chan os.Signal, 1)
 	signal.Notify(quit, syscall.SIGQUIT)
 	defer signal.Stop(quit)
 	for {
 		select {
 		case <-quit:
-			_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 2) // a help: no one to tell
+			c.dump()
 		case <-ctx.Done():
 			return
 		}
 	}
-}
-
-func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("--log-level: %q is none of debug, info, warn, error", level)
-	}
-	o := &slog.HandlerOptions{Level: l}
-	switch format {
-	case "text":
-		return slog.New(slog.NewTextHandler(w, o)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(w, o)), nil
-	}
-	return nil, fmt.Errorf("--log: %q is neither text nor json", format)
 }
 
 // configText is the configuration file as it is, for operators who ask the running server.
@@ -99,16 +83,16 @@ func configText(args []string) string {
 	return string(text)
 }
 
-func loadConfig(args []string, stderr io.Writer, logger *slog.Logger) (*zoocfg.Config, error) {
+func loadConfig(args []string, c *console) (*zoocfg.Config, error) {
 	if len(args) == 0 {
 		cfg := zoocfg.Default()
-		fmt.Fprintf(stderr, "no configuration given: serving on %s:%d with data in %s\n",
-			cfg.ClientPortAddress, cfg.ClientPort, cfg.DataDir)
+		addr, _ := cfg.ClientAddr() // the default has one
+		c.sayDefaults(addr, cfg.DataDir)
 		return cfg, nil
 	}
 	cfg, warnings, err := zoocfg.Load(args[0])
 	for _, w := range warnings {
-		logger.Warn(w.String())
+		c.logger.Warn(w.String())
 	}
 	if err != nil {
 		return nil, err
@@ -127,14 +111,14 @@ func loadConfig(args []string, stderr io.Writer, logger *slog.Logger) (*zoocfg.C
 const threadsPerCore = 2
 
 // serve runs a server until the context ends or it cannot go on.
-func serve(ctx context.Context, cfg *zoocfg.Config, text string, logger *slog.Logger) error {
+func serve(ctx context.Context, cfg *zoocfg.Config, text string, c *console) error {
 	defer tuneMemory()()
 	loops := runtime.GOMAXPROCS(0)
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(threadsPerCore * loops)
+		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threadsPerCore * loops))
 	}
 	s, err := server.Start(server.Options{
-		Config: cfg, ConfigText: text, Build: build(), Logger: logger, Loops: loops,
+		Config: cfg, ConfigText: text, Build: build(), Logger: c.logger, Loops: loops,
 	})
 	switch {
 	case errors.Is(err, server.ErrConfig):
@@ -144,15 +128,15 @@ func serve(ctx context.Context, cfg *zoocfg.Config, text string, logger *slog.Lo
 	case err != nil:
 		return &exitError{exitDataDir, err}
 	}
-	go dumpOnQuit(ctx)
+	go dumpOnQuit(ctx, c)
 	for _, a := range s.Addrs() {
-		logger.Info("serving", "addr", a.String())
+		c.logger.Info("serving", "addr", a.String())
 	}
 	select {
 	case <-ctx.Done():
-		logger.Info("stopping")
+		c.logger.Info("stopping")
 		err := s.Stop()
-		logger.Info("stopped")
+		c.logger.Info("stopped")
 		return err
 	case err := <-s.Failed():
 		return fmt.Errorf("%w: every acknowledged write is on disk; "+

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"slices"
@@ -18,15 +19,16 @@ type Server struct {
 	ended    chan struct{} // closed when the serving goroutine has ended
 }
 
-// Listen serves a handler on an address until Close. TRACE is refused, as it tells what others
-// sent along.
-func Listen(addr string, h http.Handler, idle time.Duration) (*Server, error) {
+// Listen serves a handler on an address until Close; faults hears of what goes wrong meanwhile.
+// TRACE is refused, as it tells what others sent along.
+func Listen(addr string, h http.Handler, idle time.Duration, faults *log.Logger) (
+	*Server, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{listener: l, ended: make(chan struct{}), http: &http.Server{
-		Handler: withoutTrace(h), IdleTimeout: idle,
+		Handler: withoutTrace(h), IdleTimeout: idle, ErrorLog: faults,
 		ReadHeaderTimeout: requestTimeout, ReadTimeout: requestTimeout, MaxHeaderBytes: headerBytesMax,
 	}}
 	go func() { // ends with Close
