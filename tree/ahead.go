@@ -8,11 +8,8 @@ import "runtime"
 // GetManyMax is how many paths GetMany takes.
 const GetManyMax = 16
 
-// manyMin is the number of znodes from which on the cores' caches do not hold them.
-const manyMin = 50_000
-
 // IsLarge tells whether GetMany is worth its while.
-func (v *View) IsLarge() bool { return v.nodes.count >= manyMin }
+func (v *View) IsLarge() bool { return v.nodes.isLarge() }
 
 // GetMany looks up to GetManyMax paths up, and has the znodes' memory in the core's cache when
 // it returns. Sixteen at one million znodes take 0.4 µs each, Get takes 1.1.

@@ -77,11 +77,12 @@ const indexDegree = 16
 type index struct {
 	pages cow[pageRef]
 	count int
+	large int    // the count from which on pages are packed, and look-ups worth doing side by side
 	epoch uint64 // counts freezes: pages of this epoch are nobody else's
 }
 
 func newIndex() index {
-	x := index{pages: newCow(pageLess, indexDegree)}
+	x := index{pages: newCow(pageLess, indexDegree), large: largeMin}
 	x.pages.live.Set(pageRef{page: newPage(0)})
 	return x
 }
@@ -89,7 +90,7 @@ func newIndex() index {
 // freeze returns an index that will not change.
 func (x *index) freeze() index {
 	x.epoch++
-	return index{pages: x.pages.freeze(), count: x.count}
+	return index{pages: x.pages.freeze(), count: x.count, large: x.large}
 }
 
 // floor returns the last page that may have an entry of a key.
@@ -127,8 +128,8 @@ func (x *index) getHint(path string, hint *btree.PathHint) *Node {
 
 func (x *index) find(k key, path string, hint *btree.PathHint) *Node {
 	p := x.place(k, path, hint).page
-	if at := p.find(k, path); at < p.n {
-		return p.nodes[at]
+	if at := p.find(k, path); at < p.len() {
+		return p.node(at)
 	}
 	return nil
 }
@@ -140,24 +141,35 @@ func (x *index) put(e entry, hint *btree.PathHint) {
 	path := e.node.Path()
 	r := x.place(e.key, path, hint)
 	p := x.own(&r, hint)
-	if at := p.find(e.key, path); at < p.n {
-		p.nodes[at] = e.node
-		return
+	if at := p.find(e.key, path); at < p.len() {
+		p.replace(at, e.node)
+	} else {
+		x.count++
+		p = x.insert(p, e)
 	}
-	at := p.search(e.key, path)
-	x.count++
-	if p.n == pageMax {
+	x.tidy(p)
+}
+
+// insert puts a new entry into a page, or half of it, and returns where it went.
+func (x *index) insert(p *page, e entry) *page {
+	at := p.search(e.key, e.node.Path())
+	if p.len() == pageMax {
 		half := pageMax / 2
 		if at == pageMax { // names that count up come to the end
 			half = loadMax
 		}
 		right := p.split(half)
 		x.pages.live.Set(pageRef{right.keys[0], right})
-		if at > half {
+		// Between the halves: the key alone sends it to the right one if that begins with it.
+		if at > half || at == half && right.tie == nil && right.keys[0] == e.key {
+			x.tidy(p)
 			p, at = right, at-half
+		} else {
+			x.tidy(right)
 		}
 	}
 	p.insert(at, e.key, e.node)
+	return p
 }
 
 // own makes a page one that may be changed.
@@ -180,7 +192,7 @@ func (x *index) take(e entry) {
 	path := e.node.Path()
 	r := x.place(e.key, path, &hint)
 	at := r.page.find(e.key, path)
-	if at >= r.page.n {
+	if at >= r.page.len() {
 		return
 	}
 	p := x.own(&r, &hint)
@@ -189,7 +201,21 @@ func (x *index) take(e entry) {
 	if p.n < pageMax/4 {
 		x.merge(r)
 	}
+	x.tidy(p)
 }
+
+// tidy tidies a page that holds much in vain.
+func (x *index) tidy(p *page) {
+	if large := x.isLarge(); p.slack >= tidyEvery || large && p.slack >= packEvery {
+		p.tidy(large)
+	}
+}
+
+func (x *index) isLarge() bool { return x.count >= x.large }
+
+// largeMin is the number of znodes from which on the cores' caches do not hold them, and the
+// collector's work with them is felt.
+const largeMin = 50_000
 
 // merge joins a page that has become small with the next, if they fit.
 func (x *index) merge(r pageRef) {
@@ -222,21 +248,22 @@ func (x *index) scan(parent string, from *Node, visit func(name string, n *Node)
 	r := x.place(first, after, nil)
 	at := r.page.search(first, after)
 	x.pages.live.Ascend(r, func(r pageRef) bool {
-		for p, warm := r.page, at; at < p.n; at++ {
-			if at == warm && x.count >= manyMin {
+		for p, warm := r.page, at; at < p.len(); at++ {
+			if at == warm && x.isLarge() {
 				warm = p.warm(at, first.parent)
 			}
 			if p.keys[at].parent != first.parent {
 				return false
 			}
-			path := p.nodes[at].Path()
+			n := p.node(at)
+			path := n.Path()
 			// Another parent may have the same hash.
-			if p.nodes[at] == from || len(path) < len(parent)+2 ||
+			if n == from || len(path) < len(parent)+2 ||
 				path[:len(parent)] != parent || path[len(parent)] != '/' ||
 				strings.IndexByte(path[len(parent)+1:], '/') >= 0 {
 				continue
 			}
-			if !visit(path[len(parent)+1:], p.nodes[at]) {
+			if !visit(path[len(parent)+1:], n) {
 				return false
 			}
 		}
@@ -258,9 +285,11 @@ func (x *index) load(sorted []entry) {
 	var last *page
 	for len(sorted) > 0 {
 		p := newPage(x.epoch)
+		p.fresh = make([]*Node, 0, min(len(sorted), loadMax)+packEvery)
 		for _, e := range sorted[:min(len(sorted), loadMax)] {
-			p.insert(p.n, e.key, e.node)
+			p.insert(p.len(), e.key, e.node)
 		}
+		p.slack = 0
 		low := key{} // the first page is for all that is less, too
 		if last != nil {
 			low = p.keys[0]

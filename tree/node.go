@@ -122,6 +122,14 @@ func (n *Node) clone() *Node {
 	return c
 }
 
+// block is the memory of a node whose text stands behind it.
+func (n *Node) block() []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(n)), nodeBytes+int(n.textBytes))
+}
+
+// units is the size of that in a page.
+func (n *Node) units() int { return (nodeBytes + int(n.textBytes) + packUnit - 1) / packUnit }
+
 // fill copies two pieces into the text of a node that has room for them.
 func (n *Node) fill(first string, second []byte) {
 	size := len(first) + len(second)
