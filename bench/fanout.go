@@ -120,8 +120,9 @@ func (f *fanout) event(c *conn, r reply) error {
 	return c.d.pumpAll()
 }
 
-// before comes before the driver waits for replies. It follows a change until all events have arrived. No other bytes come to a watcher
-// meanwhile: nothing else was asked, and the round before was too short ago for a ping.
+// before comes before the driver waits for replies. It follows a change until all events have
+// arrived. No other bytes come to a watcher meanwhile: nothing else was asked, and the round
+// before was too short ago for a ping.
 func (f *fanout) before(d *driver) (err error) {
 	if f.arrivals == nil {
 		if f.arrivals, err = newArrivals(d.conns[1:]); err != nil {
