@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
+	"net"
+	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -27,8 +30,9 @@ type recovered struct {
 	snapshot   proto.Zxid // the snapshot that was read; -1 if there was none
 }
 
-// recover reads the data directory.
-func (s *Server) recover() (recovered, error) {
+// recover reads the data directory, its log by wal.Replay or another of its kind.
+func (s *Server) recover(readLog func(wal.Options, proto.Zxid, func(proto.Zxid, []byte) error) (
+	proto.Zxid, error)) (recovered, error) {
 	booted := time.Now()
 	r, err := s.loadSnapshot()
 	if err != nil {
@@ -36,7 +40,7 @@ func (s *Server) recover() (recovered, error) {
 	}
 	from := r.head.Zxid()
 	began := time.Now()
-	_, err = wal.Replay(s.files, from, func(z proto.Zxid, record []byte) error {
+	_, err = readLog(s.files, from, func(z proto.Zxid, record []byte) error {
 		if r.snapshot < 0 && !s.cfg.SnapshotTrustEmpty {
 			return fmt.Errorf("there is a log (%v) in %s but no snapshot in %s: if the snapshot was "+
 				"lost, restore it; if there never was one, set snapshot.trust.empty=true for one start",
@@ -74,6 +78,76 @@ func (s *Server) recover() (recovered, error) {
 		"zxid", r.head.Zxid(), "znodes", r.head.NodeCount(), "digest_mismatches", r.mismatches,
 		"took", time.Since(booted))
 	return r, nil
+}
+
+// Check tells what a Start would fail for, as far as can be known while no port is opened and no
+// file is changed, and logs what it would warn of. It reads all data. That a server runs on the
+// directory is a warning: its configuration is checked before it is stopped.
+func Check(o Options) error {
+	s := &Server{cfg: o.Config, logger: o.Logger}
+	if err := s.configure(o); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return errors.Join(s.sayUnserved(), s.checkAddrs(), s.checkFiles())
+}
+
+// checkAddrs looks for addresses that cannot be, and for ports that are wanted twice.
+func (s *Server) checkAddrs() error {
+	addr, err := s.clientAddr()
+	if err != nil {
+		return err
+	}
+	ports := []port{{"clientPort", addr}}
+	for _, h := range httpPorts(s.cfg) {
+		ports = append(ports, h.port)
+	}
+	resolved := make([]*net.TCPAddr, len(ports))
+	for i, p := range ports {
+		at, err := net.ResolveTCPAddr("tcp", p.addr)
+		if err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrListen, p.key, err)
+		}
+		for k, other := range resolved[:i] {
+			all := at.IP == nil || other.IP == nil || at.IP.IsUnspecified() || other.IP.IsUnspecified()
+			if at.Port != 0 && at.Port == other.Port && (all || at.IP.Equal(other.IP)) {
+				return fmt.Errorf("%w: %s and %s are both %d", ErrListen, ports[k].key, p.key, at.Port)
+			}
+		}
+		resolved[i] = at
+	}
+	return nil
+}
+
+// checkFiles does what a start does with its files, on a disk that nothing changes.
+func (s *Server) checkFiles() error {
+	disk, readLog := s.files.FS, wal.Replay
+	s.files.FS = wal.Dry(disk)
+	if err := s.openFiles(); err != nil {
+		return err
+	}
+	for _, dir := range []string{s.files.LogDir, s.files.SnapDir} {
+		f, err := s.files.FS.Create(filepath.Join(dir, "new"))
+		if err == nil {
+			err = f.Close()
+		}
+		if err != nil {
+			return fmt.Errorf("server: data directory: %w", err)
+		}
+	}
+	if disk == wal.OS {
+		err := wal.CheckOthers(s.cfg.DataDir, s.files.LogDir)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			s.logger.Warn("a server runs on the data; its log is read as far as it is whole",
+				"err", err)
+			readLog = wal.Read
+		}
+	}
+	s.files.Repaired = func(r wal.Repair) {
+		s.logger.Warn("the log tail will be repaired: no acknowledged write is lost", "file", r.File,
+			"offset", r.Offset, "dropped_bytes", r.Dropped, "reason", r.Reason)
+	}
+	_, err := s.recover(readLog)
+	return err
 }
 
 // checkTTL refuses TTL znodes when extendedTypesEnabled is off: they look like ephemerals of

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/meerkat-zk/meerkat/jute"
 	"github.com/meerkat-zk/meerkat/proto"
+	"github.com/meerkat-zk/meerkat/server/zoocfg"
 	"github.com/meerkat-zk/meerkat/wal"
 )
 
@@ -123,7 +125,7 @@ func (d disk) names(prefix string) []string {
 	return out
 }
 
-// boot starts a server from the disk.
+// boot starts a server from the disk, and holds what a Check says against what the start does.
 func (d disk) boot(t *testing.T, change func(*Options)) (*Server, *journal, error) {
 	t.Helper()
 	files := wal.NewMemFS()
@@ -142,8 +144,16 @@ func (d disk) boot(t *testing.T, change func(*Options)) (*Server, *journal, erro
 			t.Fatal(err)
 		}
 	}
+	before := diskOf(t, files)
+	checked := Check(diskOptions(t, files, newJournal(), change))
+	if after := diskOf(t, files); !reflect.DeepEqual(before, after) {
+		t.Error("a check has changed the disk")
+	}
 	j := newJournal()
 	s, err := Start(diskOptions(t, files, j, change))
+	if fmt.Sprint(checked) != fmt.Sprint(err) {
+		t.Errorf("the check said %v, the start %v", checked, err)
+	}
 	return s, j, err
 }
 
@@ -484,9 +494,14 @@ func TestUnusableDataDirectory(t *testing.T) {
 		{file, file}, {filepath.Join(file, "below"), file},
 		{"/proc/meerkat", "/proc/meerkat"}, // nobody may create this
 	} {
-		s, err := Start(testOptions(t, func(o *Options) {
+		o := testOptions(t, func(o *Options) {
 			o.Config.DataDir, o.Config.DataLogDir = c.data, c.data
-		}))
+		})
+		// Nothing but trying shows that /proc cannot be written.
+		if err := Check(o); c.why == file && (err == nil || !strings.Contains(err.Error(), file)) {
+			t.Errorf("a check of %s: %v", c.data, err)
+		}
+		s, err := Start(o)
 		if err == nil {
 			_ = s.Stop()
 			t.Fatalf("started in %s", c.data)
@@ -519,6 +534,58 @@ func TestUnusableDataDirectory(t *testing.T) {
 		if err := s.Stop(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A check finds what no port and no file is needed for, all of it, and touches nothing.
+func TestCheck(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "not", "yet")
+	for _, c := range []struct {
+		change func(c *zoocfg.Config)
+		want   error
+		says   []string
+	}{
+		{func(*zoocfg.Config) {}, nil, nil},
+		{func(c *zoocfg.Config) { c.ClientPort = -1 }, ErrConfig, []string{"clientPort is not set"}},
+		{func(c *zoocfg.Config) { c.SecureClientPort = 1 }, ErrConfig, []string{"TLS"}},
+		{func(c *zoocfg.Config) { c.DigestAlg = "X9" }, ErrConfig, []string{"X9"}},
+		{func(c *zoocfg.Config) { c.ClientPortAddress = "256.0.0.1:x" }, ErrListen,
+			[]string{"clientPort", "256.0.0.1"}},
+		{func(c *zoocfg.Config) {
+			c.ClientPort, c.Admin.Enable, c.Admin.Port = 8080, true, 8080
+		}, ErrListen, []string{"clientPort and admin.serverPort are both 8080"}},
+		{func(c *zoocfg.Config) { c.DataDirAutocreate = false }, nil, []string{"datadir.autocreate"}},
+		{func(c *zoocfg.Config) { c.DataDirAutocreate, c.SecureClientPort = false, 1 }, ErrConfig,
+			[]string{"TLS", "datadir.autocreate"}},
+	} {
+		o := testOptions(t, func(o *Options) {
+			o.Config.DataDir, o.Config.DataLogDir = data, filepath.Join(data, "logs")
+			c.change(o.Config)
+		})
+		err := Check(o)
+		if (err == nil) != (len(c.says) == 0) || c.want != nil && !errors.Is(err, c.want) {
+			t.Errorf("%v, want %v %q", err, c.want, c.says)
+		}
+		for _, text := range c.says {
+			if !strings.Contains(fmt.Sprint(err), text) {
+				t.Errorf("%v does not say %q", err, text)
+			}
+		}
+		if _, err := os.Stat(filepath.Dir(data)); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("the check has made a directory: %v", err)
+		}
+	}
+	// The snapshots are gone, the log is elsewhere.
+	s, _ := oneLoop(t, func(o *Options) { o.Config.DataLogDir = t.TempDir() })
+	connectTo(t, s).must(proto.OpCreate, create("/a", "", 0))
+	if err := s.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	o := testOptions(t, func(o *Options) {
+		o.Config.DataDir, o.Config.DataLogDir = data, s.cfg.DataLogDir
+	})
+	if err := Check(o); err == nil || !strings.Contains(err.Error(), "but no snapshot in "+data) {
+		t.Errorf("a log without its snapshot: %v", err)
 	}
 }
 
@@ -587,7 +654,13 @@ func TestJavaHasTheDirectory(t *testing.T) {
 	if _, err := io.ReadFull(out, make([]byte, len("open\n"))); err != nil {
 		t.Fatal(err)
 	}
-	refused(fmt.Sprintf("process %d (sh): it has %s open", cmd.Process.Pid, log))
+	why := fmt.Sprintf("process %d (sh): it has %s open", cmd.Process.Pid, log)
+	refused(why)
+	j := newJournal()
+	o.Logger = j.logger()
+	if err := Check(o); err != nil || !j.has("level=WARN", "a server runs", why) {
+		t.Errorf("a check beside a server that runs: %v\n%s", err, j.text())
+	}
 	if err := os.Remove(log); err != nil {
 		t.Fatal(err)
 	}

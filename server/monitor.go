@@ -23,6 +23,7 @@ import (
 	"github.com/meerkat-zk/meerkat/proto"
 	"github.com/meerkat-zk/meerkat/server/admin"
 	"github.com/meerkat-zk/meerkat/server/metrics"
+	"github.com/meerkat-zk/meerkat/server/zoocfg"
 	"github.com/meerkat-zk/meerkat/tree"
 	"github.com/meerkat-zk/meerkat/wal"
 )
@@ -583,31 +584,46 @@ func dirSize(dir string) int64 {
 	return n
 }
 
-// listenHTTP opens the ports for operators that the configuration asks for.
-func (m *monitor) listenHTTP() error {
-	c := m.srv.cfg
-	faults := slog.NewLogLogger(m.srv.logger.Handler(), slog.LevelWarn)
-	open := func(what, host string, port int, h http.Handler) error {
-		at := net.JoinHostPort(host, strconv.Itoa(port))
-		server, err := admin.Listen(at, h, c.Admin.IdleTimeout, faults)
-		if err != nil {
-			return fmt.Errorf("server: %s: %w", what, err)
-		}
-		m.served = append(m.served, server)
-		m.srv.logger.Info("http is served", "for", what, "addr", server.Addr())
-		return nil
+// A port is an address to listen on, with the key of its number.
+type port struct{ key, addr string }
+
+// An httpPort is one for operators.
+type httpPort struct {
+	port
+	handler func(m *monitor) http.Handler
+}
+
+// httpPorts are those that the configuration asks for.
+func httpPorts(c *zoocfg.Config) (all []httpPort) {
+	add := func(key, host string, number int, h func(*monitor) http.Handler) {
+		addr := net.JoinHostPort(host, strconv.Itoa(number))
+		all = append(all, httpPort{port{key, addr}, h})
 	}
 	if c.Admin.Enable {
-		h := admin.Commands(m, c.Admin.CommandURL)
-		if err := open("admin.serverPort", c.Admin.Address, c.Admin.Port, h); err != nil {
-			return err
+		add("admin.serverPort", c.Admin.Address, c.Admin.Port, func(m *monitor) http.Handler {
+			return admin.Commands(m, c.Admin.CommandURL)
+		})
+	}
+	if strings.HasSuffix(c.MetricsProviderClassName, "PrometheusMetricsProvider") {
+		add("metricsProvider.httpPort", c.Metrics.Host, c.Metrics.Port,
+			func(m *monitor) http.Handler { return admin.Prometheus(m, c.Metrics.Process) })
+	}
+	return all
+}
+
+// listenHTTP opens the ports for operators.
+func (m *monitor) listenHTTP() error {
+	s := m.srv
+	faults := slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn)
+	for _, p := range httpPorts(s.cfg) {
+		server, err := admin.Listen(p.addr, p.handler(m), s.cfg.Admin.IdleTimeout, faults)
+		if err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrListen, p.key, err)
 		}
+		m.served = append(m.served, server)
+		s.logger.Info("http is served", "for", p.key, "addr", server.Addr())
 	}
-	if !strings.HasSuffix(c.MetricsProviderClassName, "PrometheusMetricsProvider") {
-		return nil
-	}
-	return open("metricsProvider.httpPort", c.Metrics.Host, c.Metrics.Port,
-		admin.Prometheus(m, c.Metrics.Process))
+	return nil
 }
 
 // closeHTTP closes them again.

@@ -128,7 +128,7 @@ func TestStoppedServerLosesNoSession(t *testing.T) {
 }
 
 // A directory that may not be written ends the program with exit code 3 and a line that names
-// it. As root there is no such directory, so the program runs as nobody.
+// it; --check says the same. As root there is no such directory, so the program runs as nobody.
 func TestUnwritableDataDirectory(t *testing.T) {
 	top, binary := t.TempDir(), buildMeerkat(t)
 	letOthersIn(t, top)
@@ -149,17 +149,20 @@ func TestUnwritableDataDirectory(t *testing.T) {
 	for _, dir := range []string{data, kept} {
 		config := writeConfig(t, dir, "")
 		letOthersIn(t, filepath.Dir(config))
-		cmd := exec.Command(binary, "server", config)
-		cmd.Dir = "/"
-		if os.Geteuid() == 0 {
-			cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-		}
-		out, err := cmd.CombinedOutput()
-		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
-		last := lines[len(lines)-1]
-		if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 3 ||
-			!strings.Contains(last, dir) || !strings.Contains(last, "permission denied") {
-			t.Errorf("%s: %v\n%s", dir, err, out)
+		for _, args := range [][]string{{"server", config}, {"server", "--check", config}} {
+			cmd := exec.Command(binary, args...)
+			cmd.Dir = "/"
+			if os.Geteuid() == 0 {
+				cmd.SysProcAttr = &syscall.SysProcAttr{
+					Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+			}
+			out, err := cmd.CombinedOutput()
+			lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+			last := lines[len(lines)-1]
+			if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != 3 ||
+				!strings.Contains(last, dir) || !strings.Contains(last, "permission denied") {
+				t.Errorf("%q: %v\n%s", args, err, out)
+			}
 		}
 	}
 }

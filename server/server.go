@@ -222,9 +222,9 @@ func (s *Server) sayUnserved() error {
 // checkPort finds out whether the client port can be had, before any file is touched: the other
 // server there may be the one that has the files.
 func (s *Server) checkPort() error {
-	addr, ok := s.cfg.ClientAddr()
-	if !ok {
-		return fmt.Errorf("%w: clientPort is not set, so no client could ever connect", ErrConfig)
+	addr, err := s.clientAddr()
+	if err != nil {
+		return err
 	}
 	l, err := net.Listen("tcp", addr)
 	if err == nil {
@@ -234,6 +234,14 @@ func (s *Server) checkPort() error {
 		return fmt.Errorf("%w: %w", ErrListen, err)
 	}
 	return nil
+}
+
+func (s *Server) clientAddr() (string, error) {
+	addr, ok := s.cfg.ClientAddr()
+	if !ok {
+		return "", fmt.Errorf("%w: clientPort is not set, so no client could ever connect", ErrConfig)
+	}
+	return addr, nil
 }
 
 // openFiles makes and locks the directories.
@@ -255,7 +263,7 @@ func (s *Server) openFiles() (err error) {
 
 // serve recovers and starts every goroutine.
 func (s *Server) serve(o Options) error {
-	r, err := s.recover()
+	r, err := s.recover(wal.Replay)
 	if err != nil {
 		return err
 	}

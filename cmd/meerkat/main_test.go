@@ -34,15 +34,17 @@ func TestExitCodes(t *testing.T) {
 		code int
 		says string
 	}{
-		"unknown command":   {[]string{"serve"}, "", 2, "unknown command"},
-		"unknown flag":      {[]string{"server", "-x"}, "", 2, "unknown shorthand"},
-		"two files":         {[]string{"server", "a", "b"}, "", 2, "at most 1 arg"},
-		"no such file":      {[]string{"server", filepath.Join(dir, "none")}, "", 2, "none"},
-		"bad value":         {serve, data + "clientPort=two\n", 2, ":2: clientPort"},
-		"no client port":    {serve, data, 2, "clientPort"},
-		"TLS":               {serve, local + "0\nsecureClientPort=1\n", 2, "TLS"},
-		"unknown digest":    {serve, local + "0\nDigestAuthenticationProvider.digestAlg=X9\n", 2, "X9"},
-		"port in use":       {serve, local + port + "\n", 1, port},
+		"unknown command": {[]string{"serve"}, "", 2, "unknown command"},
+		"unknown flag":    {[]string{"server", "-x"}, "", 2, "unknown shorthand"},
+		"two files":       {[]string{"server", "a", "b"}, "", 2, "at most 1 arg"},
+		"no such file":    {[]string{"server", filepath.Join(dir, "none")}, "", 2, "none"},
+		"bad value":       {serve, data + "clientPort=two\n", 2, ":2: clientPort"},
+		"no client port":  {serve, data, 2, "clientPort"},
+		"TLS":             {serve, local + "0\nsecureClientPort=1\n", 2, "TLS"},
+		"unknown digest":  {serve, local + "0\nDigestAuthenticationProvider.digestAlg=X9\n", 2, "X9"},
+		"port in use":     {serve, local + port + "\n", 1, port},
+		"admin port in use": {serve, local + "0\nadmin.enableServer=true\n" +
+			"admin.serverAddress=127.0.0.1\nadmin.serverPort=" + port + "\n", 1, "admin.serverPort"},
 		"directory is file": {serve, "dataDir=" + file + "\nclientPort=0\n", 3, file},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -74,6 +76,41 @@ func TestExitCodes(t *testing.T) {
 				t.Errorf("exit code %d, and the last line is %v", code, end)
 			}
 		})
+	}
+}
+
+// A check ends as the start would, but for ports that are taken, and makes nothing.
+func TestCheckFlag(t *testing.T) {
+	dir := t.TempDir()
+	cfg, data := filepath.Join(dir, "zoo.cfg"), filepath.Join(dir, "data")
+	for text, want := range map[string]struct {
+		code int
+		says []string
+	}{
+		"clientPort=0\n": {0, []string{"checked: a server would start"}},
+		"clientPort=0\nsnapCuont=7\nauditEnable=true\n": {0, []string{"did you mean snapCount?",
+			"unknown key", "would start"}},
+		"clientPort=x\ntickTime=0\n":               {2, []string{"clientPort", "tickTime"}},
+		"clientPort=0\ndatadir.autocreate=false\n": {3, []string{"meerkat: ", "is missing", data}},
+		"clientPort=1\ninitLimit=1\nsyncLimit=1\nserver.1=a:1:2\nserver.2=b:1:2\n": {2,
+			[]string{"standalone only"}},
+	} {
+		if err := os.WriteFile(cfg, []byte("dataDir="+data+"\n"+text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var out, log bytes.Buffer
+		code := run(context.Background(), []string{"server", "--check", cfg}, &out, &log)
+		if code != want.code {
+			t.Errorf("%q: exit code %d, want %d", text, code, want.code)
+		}
+		for _, says := range want.says {
+			if !strings.Contains(log.String(), says) {
+				t.Errorf("%q: it does not say %q:\n%s", text, says, &log)
+			}
+		}
+		if _, err := os.Stat(data); err == nil {
+			t.Fatalf("%q: the check has made %s", text, data)
+		}
 	}
 }
 

@@ -21,11 +21,13 @@ import (
 
 func serverCommand() *cobra.Command {
 	var logFormat, logLevel, pprofAddr string
+	var check bool
 	cmd := &cobra.Command{
 		Use:   "server [zoo.cfg]",
 		Short: "Run a server",
 		Long: "Run a server with the configuration of a zoo.cfg. Without one: on 127.0.0.1:2181,\n" +
-			"with its data in ./meerkat-data. SIGTERM stops it cleanly.",
+			"with its data in ./meerkat-data. SIGTERM stops it cleanly.\n" +
+			"With --check: tell whether it would start, and change nothing.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := newConsole(cmd.ErrOrStderr(), logFormat, logLevel)
@@ -36,12 +38,17 @@ func serverCommand() *cobra.Command {
 			if err != nil {
 				return &exitError{exitInvocation, err}
 			}
+			if check {
+				return rehearse(cfg, c)
+			}
 			if pprofAddr != "" {
 				go servePprof(pprofAddr, c.logger) // ends with the process
 			}
 			return serve(cmd.Context(), cfg, configText(args), c)
 		},
 	}
+	cmd.Flags().BoolVar(&check, "check", false,
+		"read configuration and data, say what a start would, and end")
 	cmd.Flags().StringVar(&logFormat, "log", "text", "log format: text or json")
 	cmd.Flags().StringVar(&logLevel, "log-level", "info", "log level: debug, info, warn or error")
 	cmd.Flags().StringVar(&pprofAddr, "pprof", "", "serve Go profiles over HTTP on this address")
@@ -104,6 +111,27 @@ func loadConfig(args []string, c *console) (*zoocfg.Config, error) {
 	return cfg, nil
 }
 
+// rehearse tells whether a server would start; nothing has changed afterwards.
+func rehearse(cfg *zoocfg.Config, c *console) error {
+	err := server.Check(server.Options{Config: cfg, Build: build(), Logger: c.logger})
+	if err != nil {
+		return startError(err)
+	}
+	c.logger.Info("checked: a server would start")
+	return nil
+}
+
+// startError gives the reason why a server does not start its exit code.
+func startError(err error) error {
+	switch {
+	case errors.Is(err, server.ErrConfig):
+		return &exitError{exitInvocation, err}
+	case errors.Is(err, server.ErrListen):
+		return err
+	}
+	return &exitError{exitDataDir, err}
+}
+
 // threadsPerCore is how many goroutines Go may run at once, per core. Loops wait in epoll and the
 // log in fdatasync while they hold one of these places; with one per core the core's goroutine
 // waits until the scheduler takes a place away from them. At two, half reads and half writes on
@@ -120,13 +148,8 @@ func serve(ctx context.Context, cfg *zoocfg.Config, text string, c *console) err
 	s, err := server.Start(server.Options{
 		Config: cfg, ConfigText: text, Build: build(), Logger: c.logger, Loops: loops,
 	})
-	switch {
-	case errors.Is(err, server.ErrConfig):
-		return &exitError{exitInvocation, err}
-	case errors.Is(err, server.ErrListen):
-		return err
-	case err != nil:
-		return &exitError{exitDataDir, err}
+	if err != nil {
+		return startError(err)
 	}
 	go dumpOnQuit(ctx, c)
 	for _, a := range s.Addrs() {
