@@ -125,7 +125,8 @@ func CheckOthers(dataDir, logDir string) error {
 		pid := strings.TrimSpace(string(b))
 		cmd, _ := os.ReadFile(filepath.Join("/proc", pid, "cmdline")) // none: it has ended
 		if pid != own && strings.Contains(string(cmd), "zookeeper") {
-			return &othersError{logDir, pid, filepath.Join(dataDir, javaPidName) + " names it"}
+			return &othersError{logDir, pid, filepath.Join(dataDir, javaPidName) +
+				" names it (if this is a copy, remove that file)"}
 		}
 	}
 	real, err := filepath.EvalSymlinks(logDir)

@@ -25,17 +25,15 @@ func (e *CorruptError) Is(target error) bool { return target == ErrCorrupt }
 
 func corruptLog(file string, offset int64, reason string) error {
 	return &CorruptError{File: file, Offset: offset, Reason: reason, Advice: fmt.Sprintf(
-		"nothing was changed: restore the file from a copy; or, if the other servers of the ensemble "+
-			"are well, move this server's version-2 directories away and let it sync afresh; or, giving "+
-			"up every transaction from here on, run: truncate -s %d %s, and move later log files away",
+		"nothing was changed: restore the file from a copy; or, giving up every transaction from "+
+			"here on, run: truncate -s %d %s, and move later log files away",
 		offset, file)}
 }
 
 func corruptHeader(file string) error {
 	return &CorruptError{File: file, Reason: "there is no header of a log file", Advice: fmt.Sprintf(
 		"nothing was changed: if the rest of the file is well, put its first %d bytes back, which are "+
-			"the same in all log files; else restore it from a copy, or move this server's version-2 "+
-			"directories away and let it sync afresh from the ensemble", fileHeaderBytes)}
+			"the same in all log files; else restore it from a copy", fileHeaderBytes)}
 }
 
 func corruptSnapshot(file string, offset int64, reason string) error {

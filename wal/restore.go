@@ -19,7 +19,8 @@ import (
 //     state before it and the new one after it.
 //  3. The log goes on in a new file behind z (Item.Restart).
 //  4. SetAside moves the old snapshots and logs into the folder, which is laid out as a data
-//     directory: a server with dataDir=before-restore-<z> has the old state.
+//     directory: a server with dataDir=before-restore-<z>, and dataLogDir likewise where that is
+//     apart, has the old state.
 //
 // A crash between 2 and 4 leaves old files among the new ones. They mean nothing any more, but
 // purging would remove them in time: the next start finds the folder and does step 4 again
