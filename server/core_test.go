@@ -2,6 +2,8 @@ package server
 
 import (
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -105,6 +107,44 @@ func TestSessionExpiresInItsBucket(t *testing.T) {
 	}
 	if _, ok := g.c.head.Session(id); !ok {
 		t.Fatal("a session that was heard from expired")
+	}
+}
+
+// Sessions whose timeout is not above 0, as a file or a restore may bring them, end with the next
+// tick, unless their client comes back. Java's ExpiryQueue does so at 0; what is due before its
+// first moment it never looks at, and such a session stays for ever.
+func TestLoadedSessionWithoutTimeoutExpires(t *testing.T) {
+	for _, restored := range []bool{false, true} {
+		g := newStage(t, nil) // tick 2000 ms
+		h := tree.NewHead(tree.Options{})
+		const back = 0x77
+		timeouts := map[int64]int32{1: 0, 2: -1, 3: -5000, 4: math.MinInt32, back: -5000}
+		for _, id := range slices.Sorted(maps.Keys(timeouts)) {
+			x := proto.Txn{Header: proto.TxnHeader{ClientID: id, Zxid: h.Zxid() + 1,
+				Type: proto.OpCreateSession}, Body: proto.Body{TimeOut: timeouts[id]}}
+			if err := h.Apply(&x, new([]tree.Event)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if restored {
+			g.c.startOver(h, g.now.monoMs)
+		} else {
+			s := &Server{cfg: testOptions(t, nil).Config, started: time.Now()}
+			c := s.newCore(recovered{head: h})
+			c.loops, g.c = 1, c
+			g.now.monoMs = 0
+		}
+		password := proto.SessionPassword(back)
+		g.turn(inputs{requests: []request{{kind: reqConnect, conn: &conn{loop: g.loop},
+			session: back, timeout: 8000, body: password[:]}}})
+		for range 4 {
+			g.tick(1000, inputs{})
+		}
+		for id := range timeouts {
+			if _, there := g.c.head.Session(id); there != (id == back) {
+				t.Errorf("restored %v: of %d ms, known %v", restored, timeouts[id], there)
+			}
+		}
 	}
 }
 

@@ -69,9 +69,10 @@ func (t *sessions) touch(id, heardMs int64) {
 }
 
 // move puts a session into the bucket of its deadline, never into an earlier one.
-// A session lives between its timeout and its timeout plus a tick.
+// A session lives between its timeout and its timeout plus a tick. One from a file may have a
+// timeout below 0, which counts as 0: an end before the first bucket would never come.
 func (t *sessions) move(s *session, heard int64) {
-	b := (heard+int64(s.timeoutMs))/t.tickMs + 1
+	b := (heard+max(int64(s.timeoutMs), 0))/t.tickMs + 1
 	if b <= s.bucket {
 		return
 	}
