@@ -57,7 +57,7 @@ type loop struct {
 func newLoop(s *Server, nl *netloop.Loop) *loop {
 	l := &loop{srv: s, nl: nl, index: nl.Index, conns: map[*conn]struct{}{},
 		cursor: s.feedStart}
-	l.watches.lists = map[watchKey][]watcher{}
+	l.watches.lists = map[watchKey]*watchList{}
 	l.paths = watchSliceMax
 	return l
 }

@@ -216,7 +216,7 @@ func (a *ahead) add(op proto.Op, body []byte) bool {
 			return false
 		}
 		path := body[4:]
-		if n := int(binary.BigEndian.Uint32(body)); n < len(path) {
+		if n := binary.BigEndian.Uint32(body); uint64(n) <= uint64(len(path)) {
 			a.paths[a.count] = unsafe.String(unsafe.SliceData(path), n)
 			a.count++
 			return a.count < len(a.paths)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/meerkat-zk/meerkat/proto"
@@ -37,9 +38,17 @@ type watcher struct {
 	mode watchMode
 }
 
+// A watchList is who watches a path in one table. To set an entry of a Go map again gives it the
+// new key's memory, even for an equal string; keys that are looked up with alias a frame or a
+// znode, so entries are set with the list's own key.
+type watchList struct {
+	key      watchKey
+	watchers []watcher
+}
+
 // watches is a loop's table. Invariant: conn.watches and the lists say the same.
 type watches struct {
-	lists     map[watchKey][]watcher
+	lists     map[watchKey]*watchList
 	recursive int // entries with watchRecursive; 0 spares the walk over ancestors
 	entries   int // (connection, path, table) triples
 	watchers  int // connections with any
@@ -60,24 +69,27 @@ func (w *watches) add(c *conn, k watchKey, mode watchMode) bool {
 	if mode&watchRecursive != 0 {
 		w.recursive++
 	}
+	list := w.lists[k]
 	if had != 0 {
-		list := w.lists[k]
-		for i := range list {
-			if list[i].conn == c {
-				list[i].mode |= mode
+		for i := range list.watchers {
+			if list.watchers[i].conn == c {
+				list.watchers[i].mode |= mode
 			}
 		}
-		c.watches[k] = had | mode
+		c.watches[list.key] = had | mode
 		return false
 	}
-	list := w.lists[k]
-	k.path = strings.Clone(k.path) // it aliased the frame
-	w.lists[k] = append(list, watcher{c, mode})
-	if k.table == dataTable {
-		w.dataEntries++
-		if len(list) == 0 {
+	if list == nil {
+		k.path = strings.Clone(k.path)
+		list = &watchList{key: k}
+		w.lists[k] = list
+		if k.table == dataTable {
 			w.dataPaths++
 		}
+	}
+	list.watchers = append(list.watchers, watcher{c, mode})
+	if k.table == dataTable {
+		w.dataEntries++
 	}
 	if c.watches == nil {
 		c.watches = map[watchKey]watchMode{}
@@ -85,7 +97,7 @@ func (w *watches) add(c *conn, k watchKey, mode watchMode) bool {
 	if len(c.watches) == 0 {
 		w.watchers++
 	}
-	c.watches[k] = mode
+	c.watches[list.key] = mode
 	w.entries++
 	return true
 }
@@ -101,23 +113,15 @@ func (w *watches) drop(c *conn, k watchKey, mode watchMode) bool {
 	}
 	list := w.lists[k]
 	left := had &^ mode
-	for i := range list {
-		if list[i].conn != c {
-			continue
-		}
-		if list[i].mode = left; left == 0 {
-			last := len(list) - 1
-			copy(list[i:], list[i+1:])
-			list[last] = watcher{}
-			w.setList(k, list[:last])
-		}
-		break
+	i := slices.IndexFunc(list.watchers, func(x watcher) bool { return x.conn == c })
+	if left != 0 {
+		list.watchers[i].mode = left
+		c.watches[list.key] = left
+		return true
 	}
-	if left == 0 {
-		w.forget(c, k)
-	} else {
-		c.watches[k] = left
-	}
+	list.watchers = slices.Delete(list.watchers, i, i+1)
+	w.dropEmpty(list)
+	w.forget(c, k)
 	return true
 }
 
@@ -133,13 +137,13 @@ func (w *watches) forget(c *conn, k watchKey) {
 	}
 }
 
-func (w *watches) setList(k watchKey, list []watcher) {
-	if len(list) > 0 {
-		w.lists[k] = list
+// dropEmpty takes a list out that nobody is in.
+func (w *watches) dropEmpty(list *watchList) {
+	if len(list.watchers) > 0 {
 		return
 	}
-	delete(w.lists, k)
-	if k.table == dataTable {
+	delete(w.lists, list.key)
+	if list.key.table == dataTable {
 		w.dataPaths--
 	}
 }
@@ -157,9 +161,9 @@ func (w *watches) dropAll(c *conn) {
 // watch on an ancestor. A connection stands there once, and not at all if it carries mark
 // already.
 func (w *watches) collect(out []*conn, k watchKey, mark uint64) []*conn {
-	if list := w.lists[k]; len(list) > 0 {
-		keep := list[:0]
-		for _, x := range list {
+	if list := w.lists[k]; list != nil {
+		keep := list.watchers[:0]
+		for _, x := range list.watchers {
 			if x.conn.eventMark != mark {
 				x.conn.eventMark = mark
 				out = append(out, x.conn)
@@ -169,18 +173,23 @@ func (w *watches) collect(out []*conn, k watchKey, mark uint64) []*conn {
 				w.forget(x.conn, k)
 				continue
 			}
-			x.conn.watches[k] = left
+			x.conn.watches[list.key] = left
 			keep = append(keep, watcher{x.conn, left})
 		}
-		clear(list[len(keep):])
-		w.setList(k, keep)
+		clear(list.watchers[len(keep):])
+		list.watchers = keep
+		w.dropEmpty(list)
 	}
 	if w.recursive == 0 || k.table != dataTable {
 		return out
 	}
 	for path := k.path; path != "/"; {
 		path = parentOf(path)
-		for _, x := range w.lists[watchKey{path, dataTable}] {
+		list := w.lists[watchKey{path, dataTable}]
+		if list == nil {
+			continue
+		}
+		for _, x := range list.watchers {
 			if x.mode&watchRecursive != 0 && x.conn.eventMark != mark {
 				x.conn.eventMark = mark
 				out = append(out, x.conn)

@@ -430,3 +430,49 @@ func TestWatchesEndWithTheirConnection(t *testing.T) {
 		return <-left == 0 && strings.Contains(word(t, s, "wchs"), "Total watches:0")
 	})
 }
+
+// What a watch is known by does not change with the frame that named it: a second kind of watch
+// on a path, and one of several clients that takes its watch away.
+func TestWatchKeysOutliveFrames(t *testing.T) {
+	s, _ := oneLoop(t, nil)
+	a, b, c := connectTo(t, s), connectTo(t, s), connectTo(t, s)
+	c.must(proto.OpCreate, create("/xx", "", 0))
+	c.must(proto.OpCreate, create("/yy", "", 0))
+	persistent := proto.PathType{Path: "/xx", Type: proto.AddWatchPersistent}
+	a.must(proto.OpAddWatch, persistent.Fields)
+	a.must(proto.OpExists, get("/xx", true))
+	b.must(proto.OpExists, get("/xx", true))
+	c.must(proto.OpExists, get("/xx", true))
+	mine := proto.PathType{Path: "/xx", Type: proto.WatcherData}
+	c.must(proto.OpRemoveWatches, mine.Fields)
+	for range 10 { // frames of the same lengths, where the others stood
+		a.must(proto.OpExists, get("/yy", false))
+		b.must(proto.OpExists, get("/yy", false))
+		c.must(proto.OpExists, get("/yy", false))
+	}
+	keys := make(chan []string, 1)
+	s.loops[0].nl.Execute(func() {
+		var paths []string
+		for k, list := range s.loops[0].watches.lists {
+			paths = append(paths, k.path, list.key.path)
+		}
+		for c := range s.loops[0].conns {
+			for k := range c.watches {
+				paths = append(paths, k.path)
+			}
+		}
+		keys <- paths
+	})
+	for _, path := range <-keys {
+		if path != "/xx" {
+			t.Errorf("a watch of %q", path)
+		}
+	}
+	_ = a.conn.Close()
+	eventually(t, "a is gone", func() bool { return s.live.Load() == 2 })
+	c.must(proto.OpSetData, setData("/xx", "1", -1))
+	if e := eventOf(t, b.recv()); e.Path != "/xx" {
+		t.Errorf("%+v", e)
+	}
+	c.must(proto.OpSetData, setData("/xx", "2", -1))
+}

@@ -33,6 +33,9 @@ func (x *index) sane() error {
 			if k.less(r.low) || k == r.low && p.tie != nil && n.Path() < *p.tie {
 				wrong = fmt.Errorf("entry %d, %v, is below %v", i, k, r.low)
 			}
+			if x.place(k, n.Path(), nil).page != p {
+				wrong = fmt.Errorf("%v is not looked for where it is", k)
+			}
 			entries = append(entries, entry{k, n})
 		}
 		count += p.len()
@@ -138,5 +141,26 @@ func TestIndexShrinks(t *testing.T) {
 	}
 	if left := x.pages.live.Len(); left > full/4 {
 		t.Errorf("%d of %d pages are left for a twentieth of the znodes", left, full)
+	}
+}
+
+// An entry between the halves of a page that is split goes where it will be looked for, even if
+// the right half begins with its key.
+func TestIndexSplitsBetweenEqualKeys(t *testing.T) {
+	for half := range pageMax + 1 {
+		x := newIndex()
+		for i := range pageMax {
+			x.put(entry{key{1, uint64(i)}, Options{}.newNode(fmt.Sprintf("/%03d-b", i), nil, 0)}, nil)
+		}
+		for _, side := range []string{"a", "c"} {
+			n := Options{}.newNode(fmt.Sprintf("/%03d-%s", half, side), nil, 0)
+			x.put(entry{key{1, uint64(half)}, n}, nil)
+			if x.find(key{1, uint64(half)}, n.Path(), nil) != n {
+				t.Fatalf("%s is lost", n.Path())
+			}
+		}
+		if err := x.sane(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -39,7 +39,7 @@ const (
 	freshRef ref = 1 << 15
 	packUnit     = 8
 
-	// pageMax makes a page 372 bytes and its keys 1,504, of which the allocator makes 384 and
+	// pageMax makes a page 360 bytes and its keys 1,504, of which the allocator makes 384 and
 	// 1,536.
 	pageMax = 94
 
