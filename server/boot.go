@@ -135,7 +135,7 @@ func (s *Server) checkFiles() error {
 		}
 	}
 	if disk == wal.OS {
-		err := wal.CheckOthers(s.cfg.DataDir, s.files.LogDir)
+		err := wal.CheckRunning(s.cfg.DataDir, s.files.LogDir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			s.logger.Warn("a server runs on the data; its log is read as far as it is whole",
 				"err", err)

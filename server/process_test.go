@@ -127,6 +127,25 @@ func TestStoppedServerLosesNoSession(t *testing.T) {
 	}
 }
 
+// A check beside a server that runs says so, also before the first log file; it disturbs nothing.
+func TestCheckBesideAServer(t *testing.T) {
+	dir, binary := t.TempDir(), buildMeerkat(t)
+	p, addr := runProgram(t, binary, dir, "", newJournal())
+	says := []string{fmt.Sprintf("is in use by process %d (meerkat)", p.cmd.Process.Pid),
+		"checked: a server would start"}
+	for i := range 2 { // the second time there is a log file
+		out, err := exec.Command(binary, "server", "--check", writeConfig(t, dir, "")).CombinedOutput()
+		for _, want := range says {
+			if err != nil || !strings.Contains(string(out), want) {
+				t.Errorf("%v, want %q:\n%s", err, want, out)
+			}
+		}
+		w := dialAddr(t, addr)
+		w.connect(proto.ConnectRequest{TimeOut: 10000, Passwd: make([]byte, 16)})
+		w.must(proto.OpCreate, create(fmt.Sprintf("/%d", i), "", 0))
+	}
+}
+
 // A directory that may not be written ends the program with exit code 3 and a line that names
 // it; --check says the same. As root there is no such directory, so the program runs as nobody.
 func TestUnwritableDataDirectory(t *testing.T) {

@@ -129,23 +129,38 @@ func CheckOthers(dataDir, logDir string) error {
 				" names it (if this is a copy, remove that file)"}
 		}
 	}
-	real, err := filepath.EvalSymlinks(logDir)
+	return findWriter(logDir, "log.")
+}
+
+// CheckRunning looks for any server on the directories, ours as well, and takes no lock. It is for
+// who will not write there.
+func CheckRunning(dataDir, logDir string) error {
+	if err := CheckOthers(dataDir, logDir); err != nil {
+		return err
+	}
+	return findWriter(dataDir, lockName)
+}
+
+// findWriter looks for another process that has a file open for writing whose name begins so.
+func findWriter(dir, prefix string) error {
+	real, err := filepath.EvalSymlinks(dir)
 	if err == nil {
 		real, err = filepath.Abs(real)
 	}
 	if err != nil {
-		return fmt.Errorf("wal: log directory: %w", err)
+		return fmt.Errorf("wal: data directory: %w", err)
 	}
-	logs := filepath.Join(real, "log.")
+	own := strconv.Itoa(os.Getpid())
+	prefix = filepath.Join(real, prefix)
 	links, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is well formed
 	for _, link := range links {
 		file, err := os.Readlink(link)
-		if err != nil || !strings.HasPrefix(file, logs) {
+		if err != nil || !strings.HasPrefix(file, prefix) {
 			continue
 		}
 		process := filepath.Dir(filepath.Dir(link))
 		if pid := filepath.Base(process); pid != own && opensForWriting(process, filepath.Base(link)) {
-			return &othersError{logDir, pid, "it has " + file + " open"}
+			return &othersError{dir, pid, "it has " + file + " open"}
 		}
 	}
 	return nil
