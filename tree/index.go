@@ -177,7 +177,7 @@ func (x *index) own(r *pageRef, hint *btree.PathHint) *page {
 	pages := x.pages.mutable()
 	if r.page.epoch != x.epoch {
 		p := *r.page
-		p.epoch = x.epoch
+		p.epoch, p.shared = x.epoch, int32(len(p.fresh))
 		r.page = &p
 		pages.SetHint(*r, hint)
 	}

@@ -17,8 +17,8 @@ import (
 // of a second and half of the processors, whenever it runs.
 //
 // Invariant: only the index of its epoch changes a page, only that of keysEpoch its keys; for
-// all others they never change. What fresh holds is never changed, only appended to: copies of
-// a page share it.
+// all others they never change. The array of fresh is shared by copies of a page, which append
+// to it and change what they appended.
 type page struct {
 	epoch     uint64
 	keysEpoch uint64
@@ -28,6 +28,7 @@ type page struct {
 	fresh     []*Node
 	n         int32
 	slack     int32 // changes since the last pack: what fresh and packed may hold in vain
+	shared    int32 // of fresh, so many other epochs may read
 	tags      [(pageMax + 7) &^ 7]byte
 	refs      [pageMax]ref
 }
@@ -149,6 +150,10 @@ func (p *page) own() {
 // replace gives an entry another node.
 func (p *page) replace(at int, n *Node) {
 	p.drop(p.node(at))
+	if r := p.refs[at]; r&freshRef != 0 && int32(r&^freshRef) >= p.shared {
+		p.fresh[r&^freshRef] = n
+		return
+	}
 	p.add(at, n)
 }
 
@@ -228,7 +233,7 @@ func (p *page) tidy(pack bool) {
 	}
 	block := make([]byte, units*packUnit)
 	p.packed, p.fresh = unsafe.Pointer(unsafe.SliceData(block)), make([]*Node, 0, fresh+packEvery)
-	p.slack = 0
+	p.slack, p.shared = 0, 0
 	at := 0
 	for i, n := range nodes[:p.n] {
 		if pack && n.textBytes <= packTextMax {
