@@ -76,6 +76,7 @@ type core struct {
 	later   []request // put off to the next round
 	putOff  []request // the round's own
 	scratch operation
+	aclRoom int // bytes that the entries "auth" of this transaction may still become
 	ops     []operation
 
 	out outputs
@@ -302,6 +303,7 @@ func (c *core) write(r *request) {
 
 // begin starts a transaction: the next zxid, by the clock of this turn.
 func (c *core) begin(r *request) {
+	c.aclRoom = aclGrowthMax
 	c.txn = proto.Txn{Header: proto.TxnHeader{
 		ClientID: r.session, Cxid: r.xid, Zxid: c.head.Zxid() + 1, Time: c.now.wallMs, Type: r.op,
 	}}

@@ -45,6 +45,12 @@ const (
 	// says what it has seen.
 	eventBytesMax = 16 << 20
 
+	// Identities of one connection, and their text: each request is judged by all of them, and an
+	// ACL entry "auth" becomes one for each. An auth packet beyond it fails.
+	identitiesMax    = 256
+	identityBytesMax = 64 << 10
+	aclGrowthMax     = 1 << 20 // what all entries "auth" of a transaction may become, in bytes
+
 	// A block of request bodies: large enough that its making is nothing per request, small
 	// enough that one late request keeps little. A larger body has a block of its own.
 	blockBytes = 32 << 10

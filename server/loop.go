@@ -405,7 +405,12 @@ func (l *loop) authenticate(c *conn, xid int32, body []byte) {
 		var ids []proto.ID
 		if ids, code = l.srv.providers.Authenticate(q.Scheme, q.Auth,
 			c.nc.RemoteAddr().Addr()); code == proto.OK {
-			c.ids = auth.Join(c.ids, ids)
+			ids = auth.Join(c.ids, ids)
+			if len(ids) <= identitiesMax && auth.TextBytes(ids) <= identityBytesMax {
+				c.ids = ids
+			} else {
+				code = proto.ErrAuthFailed
+			}
 		}
 	}
 	if code == proto.ErrBadArguments { // no reply, so that the client tries its next server

@@ -102,7 +102,7 @@ func (c *core) planCreate(o *operation, r *request, b *proto.Body) proto.Code {
 	if slash < 0 || strings.IndexByte(o.Path, 0) >= 0 {
 		return proto.ErrBadArguments
 	}
-	acl, code := c.providers.Fixup(o.ACL, r.ids)
+	acl, code := c.providers.Fixup(o.ACL, r.ids, &c.aclRoom)
 	if code != proto.OK {
 		return code
 	}
@@ -224,7 +224,7 @@ func (c *core) planSetACL(o *operation, r *request, b *proto.Body) proto.Code {
 	if !proto.ValidPath(o.Path) {
 		return proto.ErrBadArguments
 	}
-	acl, code := c.providers.Fixup(o.ACL, r.ids)
+	acl, code := c.providers.Fixup(o.ACL, r.ids, &c.aclRoom)
 	if code != proto.OK {
 		return code
 	}

@@ -73,12 +73,14 @@ type Server struct {
 	restored proto.Zxid // the last restore that a start found; loops know later ones
 	initial  string     // Options.ConfigText
 
-	outstandingMax int64
-	live           atomic.Int64 // client connections
-	inFlight       atomic.Int64 // requests decoded and not answered, of all loops
-	rejected       atomic.Int64 // connections turned away by a limit
-	refusedSecond  atomic.Int64 // the second that refusedLines counts; a race miscounts lines
-	refusedLines   atomic.Int64
+	outstandingMax                 int64
+	live                           atomic.Int64 // client connections
+	inFlight                       atomic.Int64 // requests decoded and not answered, of all loops
+	rejected                       atomic.Int64 // connections turned away by a limit
+	softQuotaSecond, softQuotaMore int64        // of the core's turn: the second of the last line; others
+
+	refusedSecond atomic.Int64 // the second that refusedLines counts; a race miscounts lines
+	refusedLines  atomic.Int64
 
 	coreStop, coreDone chan struct{}  // closed by Stop; by the core's goroutine
 	stopping, stopped  chan struct{}  // closed when Stop begins; when it has ended
@@ -455,7 +457,17 @@ func (s *Server) refused(c *conn, format string, args ...any) {
 		"session", fmt.Sprintf("0x%x", uint64(c.session)), "why", fmt.Sprintf(format, args...))
 }
 
+// overSoftQuota is called on the core's turn, for every change: one line a second is enough.
 func (s *Server) overSoftQuota(path string) {
+	now := 1 + s.clockMs()/1000
+	if now == s.softQuotaSecond {
+		s.softQuotaMore++
+		return
+	}
+	if s.softQuotaMore > 0 {
+		s.logger.Warn("more changes beyond soft quotas, in one second", "count", s.softQuotaMore)
+	}
+	s.softQuotaSecond, s.softQuotaMore = now, 0
 	s.logger.Warn("soft quota exceeded", "path", path)
 }
 

@@ -155,10 +155,17 @@ type trackPair struct {
 	value int64
 }
 
+// trackBytesMax is the longest text that is read as a track; a longer one sets nothing. It is a
+// client's, and read again for every change below the quota.
+const trackBytesMax = 1 << 10
+
 // parseTrack reads a track. Where Java throws on a malformed value, and dies of it when the
 // text is the usage, it reads as -1: not set.
 func parseTrack(data []byte) track {
 	var t track
+	if len(data) > trackBytesMax {
+		return t
+	}
 	separator := func(r rune) bool { return r == ',' || r == ';' }
 	for pair := range strings.FieldsFuncSeq(unsafe.String(unsafe.SliceData(data), len(data)),
 		separator) {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/adler32"
+	"math"
 
 	"github.com/meerkat-zk/meerkat/proto"
 )
@@ -48,6 +49,9 @@ func BeginRecord(buf []byte) ([]byte, int) {
 // EndRecord completes the record that starts at mark: everything behind the head is its txn.
 func EndRecord(buf []byte, mark int) []byte {
 	txn := buf[mark+recordHeadBytes:]
+	if len(txn) > math.MaxInt32 {
+		panic(fmt.Sprintf("wal: a txn of %d bytes could not be read again", len(txn)))
+	}
 	if len(txn) < txnBytesMin {
 		panic(fmt.Sprintf("wal: a txn of %d bytes has no header", len(txn)))
 	}

@@ -100,6 +100,14 @@ func Join(ids, more []proto.ID) []proto.ID {
 	return joined
 }
 
+// TextBytes is the length of all ids' text.
+func TextBytes(ids []proto.ID) (n int) {
+	for _, id := range ids {
+		n += len(id.Scheme) + len(id.ID)
+	}
+	return n
+}
+
 // HasScheme tells whether one of the ids is of one of the schemes: what enforce.auth.schemes
 // asks of a connection (AuthenticationHelper).
 func HasScheme(ids []proto.ID, schemes []string) bool {

@@ -86,7 +86,12 @@ func (p *Providers) isValid(scheme, id string) bool {
 // Fixup turns the ACL of a request into the one that is stored: duplicates go, "auth" becomes
 // the caller's own ids, and an entry that no provider accepts makes it ErrInvalidACL
 // (PrepRequestProcessor.fixupACL).
-func (p *Providers) Fixup(acl []proto.ACL, ids []proto.ID) ([]proto.ACL, proto.Code) {
+//
+// Each entry "auth" becomes one for each identity: a request could grow a thousandfold. So their
+// bytes are taken from room, and what does not fit is an invalid ACL.
+func (p *Providers) Fixup(
+	acl []proto.ACL, ids []proto.ID, room *int,
+) ([]proto.ACL, proto.Code) {
 	if len(acl) == 0 {
 		return nil, proto.ErrInvalidACL
 	}
@@ -98,9 +103,14 @@ func (p *Providers) Fixup(acl []proto.ACL, ids []proto.ID) ([]proto.ACL, proto.C
 		case a.ID.Scheme == schemeAuth:
 			before := len(stored)
 			for _, id := range ids {
-				if p.authenticates(id.Scheme) {
-					stored = append(stored, proto.ACL{Perms: a.Perms, ID: id})
+				if !p.authenticates(id.Scheme) {
+					continue
 				}
+				const lengthsAndPerms = 12
+				if *room -= lengthsAndPerms + len(id.Scheme) + len(id.ID); *room < 0 {
+					return nil, proto.ErrInvalidACL
+				}
+				stored = append(stored, proto.ACL{Perms: a.Perms, ID: id})
 			}
 			if len(stored) == before {
 				return nil, proto.ErrInvalidACL

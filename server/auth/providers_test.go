@@ -187,7 +187,7 @@ func TestFixupValidity(t *testing.T) {
 		{full, "sasl", "a@b/c", false},
 	} {
 		acl := []proto.ACL{entry(31, c.scheme, c.id)}
-		got, code := c.p.Fixup(acl, nil)
+		got, code := c.p.Fixup(acl, nil, new(1<<20))
 		switch {
 		case c.ok && (code != proto.OK || !slices.Equal(got, acl)):
 			t.Errorf("%s:%s refused: %v %v", c.scheme, c.id, got, code)
@@ -206,12 +206,12 @@ func TestFixupExpandsAuth(t *testing.T) {
 	ids := []proto.ID{id("ip", "10.0.0.1"), id("super", ""), u, v}
 	want := []proto.ACL{entry(1, "world", "anyone"), {Perms: 31, ID: u}, {Perms: 31, ID: v},
 		entry(31, "digest", "u:1"), {Perms: 3, ID: u}, {Perms: 3, ID: v}}
-	got, code := p.Fixup(acl, ids)
+	got, code := p.Fixup(acl, ids, new(1<<20))
 	if code != proto.OK || !slices.Equal(got, want) {
 		t.Errorf("got %v %v", got, code)
 	}
 	for _, ids := range [][]proto.ID{nil, {id("ip", "10.0.0.1")}, {id("super", "")}} {
-		if got, code := p.Fixup(acl, ids); code != proto.ErrInvalidACL || got != nil {
+		if got, code := p.Fixup(acl, ids, new(1<<20)); code != proto.ErrInvalidACL || got != nil {
 			t.Errorf("%v: got %v %v", ids, got, code)
 		}
 	}
@@ -220,7 +220,7 @@ func TestFixupExpandsAuth(t *testing.T) {
 func TestFixupEmpty(t *testing.T) {
 	p := providers(t, nil)
 	for _, acl := range [][]proto.ACL{nil, {}} {
-		if _, code := p.Fixup(acl, nil); code != proto.ErrInvalidACL {
+		if _, code := p.Fixup(acl, nil, new(1<<20)); code != proto.ErrInvalidACL {
 			t.Errorf("got %v", code)
 		}
 	}
@@ -235,7 +235,7 @@ func TestFixupRemovesDuplicatesInOrder(t *testing.T) {
 			want = append(want, entry(int32(i%31), "digest", fmt.Sprintf("u%d:x", i)))
 		}
 		acl = append(append(acl, want...), want...)
-		got, code := p.Fixup(acl, nil)
+		got, code := p.Fixup(acl, nil, new(1<<20))
 		if code != proto.OK || !slices.Equal(got, want) {
 			t.Errorf("%d: %v, %d entries", n, code, len(got))
 		}
