@@ -73,11 +73,13 @@ type Server struct {
 	restored proto.Zxid // the last restore that a start found; loops know later ones
 	initial  string     // Options.ConfigText
 
-	outstandingMax                 int64
-	live                           atomic.Int64 // client connections
-	inFlight                       atomic.Int64 // requests decoded and not answered, of all loops
-	rejected                       atomic.Int64 // connections turned away by a limit
-	softQuotaSecond, softQuotaMore int64        // of the core's turn: the second of the last line; others
+	outstandingMax int64
+	live           atomic.Int64 // client connections
+	inFlight       atomic.Int64 // requests decoded and not answered, of all loops
+	rejected       atomic.Int64 // connections turned away by a limit
+
+	// Of the core's turn: the second of the last line, and how many more there would have been.
+	softQuotaSecond, softQuotaMore int64
 
 	refusedSecond atomic.Int64 // the second that refusedLines counts; a race miscounts lines
 	refusedLines  atomic.Int64
