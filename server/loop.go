@@ -108,7 +108,9 @@ func (l *loop) end() {
 		l.unstall() // what was answered in this turn may have made room
 	}
 	l.flush()
-	l.ahead = ahead{}
+	if l.ahead.root != nil {
+		l.ahead = ahead{} // it keeps a root
+	}
 	l.stats.endTurn(l)
 }
 

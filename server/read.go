@@ -207,7 +207,8 @@ func (a *ahead) take(root *tree.Root, path string) *tree.Node {
 	return n
 }
 
-// add enters the path of a read of one znode; false for what is no such read, or no more fit.
+// add enters the path of a request about one znode; false for what is no such request, or when
+// no more fit.
 func (a *ahead) add(op proto.Op, body []byte) bool {
 	switch op {
 	case proto.OpGetData, proto.OpExists, proto.OpGetChildren, proto.OpGetChildren2,
@@ -238,8 +239,12 @@ func (l *loop) lookAhead(c *conn, in []byte) {
 	}
 	for l.ahead.count = 0; ; {
 		frame, size, err := netloop.NextFrame(in, l.srv.cfg.JuteMaxBuffer)
-		if err != nil || len(frame) < 8 ||
-			!l.ahead.add(proto.Op(binary.BigEndian.Uint32(frame[4:])), frame[8:]) {
+		if err != nil || len(frame) < 8 {
+			break
+		}
+		// A read behind a write waits for it, and is looked up when it need no longer.
+		op := proto.Op(binary.BigEndian.Uint32(frame[4:]))
+		if route(op) != routeRead || !l.ahead.add(op, frame[8:]) {
 			break
 		}
 		in = in[size:]
