@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -14,25 +15,33 @@ type poller struct {
 }
 
 func newPoller() (*poller, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	fd, err := newEpoll()
 	if err != nil {
-		return nil, fmt.Errorf("bench: epoll_create1: %w", err)
+		return nil, err
 	}
 	return &poller{fd: fd}, nil
 }
 
-func (p *poller) close() error { return unix.Close(p.fd) }
+func newEpoll() (fd int, err error) {
+	if fd, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return -1, fmt.Errorf("bench: epoll_create1: %w", err)
+	}
+	return fd, nil
+}
 
-func (p *poller) control(op int, c *conn, events uint32) error {
+// control changes what an epoll tells of a connection.
+func control(epoll, op int, c *conn, events uint32) error {
 	ev := unix.EpollEvent{Events: events, Fd: int32(c.slot)}
-	if err := unix.EpollCtl(p.fd, op, c.fd, &ev); err != nil {
+	if err := unix.EpollCtl(epoll, op, c.fd, &ev); err != nil {
 		return fmt.Errorf("bench: epoll_ctl of connection %d: %w", c.id, err)
 	}
 	return nil
 }
 
+func (p *poller) close() error { return unix.Close(p.fd) }
+
 // add makes the poller tell when there is something to read.
-func (p *poller) add(c *conn) error { return p.control(unix.EPOLL_CTL_ADD, c, unix.EPOLLIN) }
+func (p *poller) add(c *conn) error { return control(p.fd, unix.EPOLL_CTL_ADD, c, unix.EPOLLIN) }
 
 // watch changes whether it also tells when there is room to write.
 func (p *poller) watch(c *conn, room bool) error {
@@ -40,11 +49,11 @@ func (p *poller) watch(c *conn, room bool) error {
 	if room {
 		events |= unix.EPOLLOUT
 	}
-	return p.control(unix.EPOLL_CTL_MOD, c, events)
+	return control(p.fd, unix.EPOLL_CTL_MOD, c, events)
 }
 
 // forget ends what add began.
-func (p *poller) forget(c *conn) error { return p.control(unix.EPOLL_CTL_DEL, c, 0) }
+func (p *poller) forget(c *conn) error { return control(p.fd, unix.EPOLL_CTL_DEL, c, 0) }
 
 // wait returns what is ready, nothing after the timeout. Below a millisecond, ppoll keeps the
 // time, for epoll_wait counts in milliseconds.
@@ -79,15 +88,14 @@ type arrivals struct {
 }
 
 func newArrivals(conns []*conn) (*arrivals, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	fd, err := newEpoll()
 	if err != nil {
-		return nil, fmt.Errorf("bench: epoll_create1: %w", err)
+		return nil, err
 	}
 	a := &arrivals{fd: fd}
 	for _, c := range conns {
-		ev := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLET, Fd: int32(c.slot)}
-		if err := unix.EpollCtl(fd, unix.EPOLL_CTL_ADD, c.fd, &ev); err != nil {
-			return nil, fmt.Errorf("bench: epoll_ctl of connection %d: %w", c.id, err)
+		if err := control(fd, unix.EPOLL_CTL_ADD, c, unix.EPOLLIN|unix.EPOLLET); err != nil {
+			return nil, errors.Join(err, a.close())
 		}
 	}
 	return a, nil

@@ -78,11 +78,7 @@ type Server struct {
 	inFlight       atomic.Int64 // requests decoded and not answered, of all loops
 	rejected       atomic.Int64 // connections turned away by a limit
 
-	// Of the core's turn: the second of the last line, and how many more there would have been.
-	softQuotaSecond, softQuotaMore int64
-
-	refusedSecond atomic.Int64 // the second that refusedLines counts; a race miscounts lines
-	refusedLines  atomic.Int64
+	refusals, softQuotas lineLimit
 
 	coreStop, coreDone chan struct{}  // closed by Stop; by the core's goroutine
 	stopping, stopped  chan struct{}  // closed when Stop begins; when it has ended
@@ -446,31 +442,39 @@ func (s *Server) drainCore(ctx context.Context) {
 // refused says why a connection is being closed on a client's account.
 // A second with more than refusedLinesMax of them has the rest counted in one line.
 func (s *Server) refused(c *conn, format string, args ...any) {
-	now := s.clockMs() / 1000
-	if was := s.refusedSecond.Swap(now); was != now {
-		if more := s.refusedLines.Swap(0) - refusedLinesMax; more > 0 {
-			s.logger.Info("more connections closed, in one second", "count", more)
-		}
+	ok, more := s.refusals.take(s.clockMs(), refusedLinesMax)
+	if more > 0 {
+		s.logger.Info("more connections closed, in one second", "count", more)
 	}
-	if s.refusedLines.Add(1) > refusedLinesMax {
+	if !ok {
 		return
 	}
 	s.logger.Info("connection closed", "client", c.nc.RemoteAddr(),
 		"session", fmt.Sprintf("0x%x", uint64(c.session)), "why", fmt.Sprintf(format, args...))
 }
 
-// overSoftQuota is called on the core's turn, for every change: one line a second is enough.
+// overSoftQuota is called for every change below a quota: one line a second is enough.
 func (s *Server) overSoftQuota(path string) {
-	now := 1 + s.clockMs()/1000
-	if now == s.softQuotaSecond {
-		s.softQuotaMore++
-		return
+	ok, more := s.softQuotas.take(s.clockMs(), 1)
+	if more > 0 {
+		s.logger.Warn("more changes beyond soft quotas, in one second", "count", more)
 	}
-	if s.softQuotaMore > 0 {
-		s.logger.Warn("more changes beyond soft quotas, in one second", "count", s.softQuotaMore)
+	if ok {
+		s.logger.Warn("soft quota exceeded", "path", path)
 	}
-	s.softQuotaSecond, s.softQuotaMore = now, 0
-	s.logger.Warn("soft quota exceeded", "path", path)
+}
+
+// A lineLimit bounds how many lines of a kind are logged in a second. Any goroutine may use it;
+// a race miscounts lines.
+type lineLimit struct{ second, lines atomic.Int64 }
+
+// take tells whether a line may be logged, and how many were not in the second before.
+func (l *lineLimit) take(nowMs, most int64) (ok bool, more int64) {
+	now := nowMs / 1000
+	if was := l.second.Swap(now); was != now {
+		more = max(l.lines.Swap(0)-most, 0)
+	}
+	return l.lines.Add(1) <= most, more
 }
 
 // allows checks a permission against an ACL.

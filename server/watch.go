@@ -46,6 +46,11 @@ type watchList struct {
 	watchers []watcher
 }
 
+// index is where a connection stands that is in the list.
+func (l *watchList) index(c *conn) int {
+	return slices.IndexFunc(l.watchers, func(x watcher) bool { return x.conn == c })
+}
+
 // watches is a loop's table. Invariant: conn.watches and the lists say the same.
 type watches struct {
 	lists     map[watchKey]*watchList
@@ -71,11 +76,7 @@ func (w *watches) add(c *conn, k watchKey, mode watchMode) bool {
 	}
 	list := w.lists[k]
 	if had != 0 {
-		for i := range list.watchers {
-			if list.watchers[i].conn == c {
-				list.watchers[i].mode |= mode
-			}
-		}
+		list.watchers[list.index(c)].mode |= mode
 		c.watches[list.key] = had | mode
 		return false
 	}
@@ -113,7 +114,7 @@ func (w *watches) drop(c *conn, k watchKey, mode watchMode) bool {
 	}
 	list := w.lists[k]
 	left := had &^ mode
-	i := slices.IndexFunc(list.watchers, func(x watcher) bool { return x.conn == c })
+	i := list.index(c)
 	if left != 0 {
 		list.watchers[i].mode = left
 		c.watches[list.key] = left

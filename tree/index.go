@@ -281,7 +281,7 @@ func (x *index) load(sorted []entry) {
 		return
 	}
 	x.count = len(sorted)
-	pages := btree.NewBTreeGOptions(pageLess, btree.Options{NoLocks: true, Degree: indexDegree})
+	x.pages = newCow(pageLess, indexDegree)
 	var last *page
 	for len(sorted) > 0 {
 		p := newPage(x.epoch)
@@ -295,8 +295,7 @@ func (x *index) load(sorted []entry) {
 			low = p.keys[0]
 			p.follow(last)
 		}
-		pages.Load(pageRef{low, p})
+		x.pages.live.Load(pageRef{low, p})
 		sorted, last = sorted[p.n:], p
 	}
-	x.pages.live = pages
 }
