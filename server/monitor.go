@@ -274,11 +274,30 @@ func (m *monitor) Conf() admin.Conf {
 	if a := s.net.Addrs(); len(a) > 0 {
 		port = portOf(a[0])
 	}
-	return admin.Conf{ClientPort: port, DataDir: s.files.SnapDir, LogDir: s.files.LogDir,
+	conf := admin.Conf{ClientPort: port, DataDir: s.files.SnapDir, LogDir: s.files.LogDir,
 		TickMs: c.TickTime.Milliseconds(), MaxClientCnxns: c.MaxClientCnxns,
 		MinTimeoutMs: c.MinSessionTimeout.Milliseconds(),
 		MaxTimeoutMs: c.MaxSessionTimeout.Milliseconds(), Backlog: c.ClientPortListenBacklog,
 		Initial: s.initial}
+	if self := c.Quorum.Self(); self != nil && c.Ensemble() {
+		at := self.Addrs[0]
+		conf.ServerID = self.ID
+		conf.Quorum = &admin.Quorum{InitLimit: c.Quorum.InitLimit, SyncLimit: c.Quorum.SyncLimit,
+			ElectionAlg: fastElection, ElectionPort: at.ElectionPort, QuorumPort: at.QuorumPort,
+			Membership: c.Quorum.Membership()}
+	}
+	return conf
+}
+
+// fastElection is the one electionAlg that ZooKeeper still has.
+const fastElection = 3
+
+// Mode implements admin.Source: the only voter of an ensemble leads it.
+func (m *monitor) Mode() string {
+	if m.srv.cfg.Ensemble() {
+		return "leader"
+	}
+	return "standalone"
 }
 
 // Conns implements admin.Source: all connections, by address.

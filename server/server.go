@@ -17,11 +17,12 @@ import (
 	"github.com/meerkat-zk/meerkat/proto"
 	"github.com/meerkat-zk/meerkat/server/auth"
 	"github.com/meerkat-zk/meerkat/server/zoocfg"
+	"github.com/meerkat-zk/meerkat/tree"
 	"github.com/meerkat-zk/meerkat/wal"
 	"github.com/meerkat-zk/meerkat/zab"
 )
 
-// standaloneID is the server id of an ensemble of one (ZooKeeperServer.getServerId).
+// standaloneID is the server id of a server in no ensemble (ZooKeeperServer.getServerId).
 const standaloneID = 1
 
 // Build says which build this is, as the words and the log show it.
@@ -191,6 +192,10 @@ func (s *Server) sayUnserved() error {
 		return fmt.Errorf("%w: secureClientPort: TLS is not served by this release; "+
 			"remove the key, or put a TLS proxy before clientPort", ErrConfig)
 	}
+	if !c.Alone() {
+		return fmt.Errorf("%w: this server is one of several of an ensemble, and this release "+
+			"serves standalone only: a single voter, or no server lines", ErrConfig)
+	}
 	for _, x := range []struct {
 		asked bool
 		keys  string
@@ -270,6 +275,9 @@ func (s *Server) serve(o Options) error {
 	if err := s.settleRestores(r.snapshot); err != nil {
 		return err
 	}
+	if s.cfg.Ensemble() {
+		s.setConfig(r.head)
+	}
 	r.head.SetTolerant(false) // from here on transactions are planned against this head
 	s.core = s.newCore(r)
 	root := r.head.Freeze()
@@ -312,12 +320,26 @@ func (s *Server) serve(o Options) error {
 	return nil
 }
 
+// setConfig shows clients the members, as each member of an ensemble does when it starts.
+func (s *Server) setConfig(h *tree.Head) {
+	q := &s.cfg.Quorum
+	h.SetConfig([]byte(q.Membership()), proto.Zxid(q.Version), time.Now().UnixMilli())
+}
+
+// id is what marks this server's sessions.
+func (s *Server) id() int64 {
+	if s.cfg.Ensemble() {
+		return s.cfg.Quorum.MyID
+	}
+	return standaloneID
+}
+
 func (s *Server) newCore(r recovered) *core {
-	c := s.cfg
+	c, id := s.cfg, s.id()
 	zxid := r.head.Zxid()
 	k := &core{
 		settings: settings{
-			serverID: standaloneID, tickMs: c.TickTime.Milliseconds(),
+			serverID: id, tickMs: c.TickTime.Milliseconds(),
 			minTimeoutMs: int32(c.MinSessionTimeout.Milliseconds()),
 			maxTimeoutMs: int32(c.MaxSessionTimeout.Milliseconds()),
 			enforceQuota: c.EnforceQuota, skipACL: c.SkipACL, extendedTypes: c.ExtendedTypes,
@@ -330,11 +352,11 @@ func (s *Server) newCore(r recovered) *core {
 			providers:       s.providers, softQuota: s.overSoftQuota,
 		},
 		digests: r.digests,
-		head:    r.head, leader: zab.NewLeader(zab.Majority{standaloneID}, zxid), open: &batch{number: 1},
+		head:    r.head, leader: zab.NewLeader(zab.Majority{id}, zxid), open: &batch{number: 1},
 		spread: newSpread(time.Now().UnixNano(), c.SnapCount, c.SnapSizeLimitBytes),
 	}
 	// The wall clock, so that ids of an earlier boot do not come again.
-	k.sessions = newSessions(k.tickMs, proto.FirstSessionID(standaloneID, time.Now().UnixMilli()))
+	k.sessions = newSessions(k.tickMs, proto.FirstSessionID(id, time.Now().UnixMilli()))
 	r.head.Sessions(func(id int64, timeoutMs int32) bool {
 		k.sessions.add(id, timeoutMs, time.Since(s.started).Milliseconds())
 		return true

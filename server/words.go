@@ -124,7 +124,7 @@ func serverLines(m *monitor, w *bytes.Buffer) {
 	fmt.Fprintf(w, "Latency min/avg/max: %d/%v/%d\n", t.MinMs, t.AvgMs, t.MaxMs)
 	fmt.Fprintf(w, "Received: %d\nSent: %d\n", t.Received, t.Sent)
 	fmt.Fprintf(w, "Connections: %d\nOutstanding: %d\n", t.Connections, t.Outstanding)
-	fmt.Fprintf(w, "Zxid: 0x%x\nMode: standalone\nNode count: %d\n", int64(t.Zxid), t.Nodes)
+	fmt.Fprintf(w, "Zxid: 0x%x\nMode: %s\nNode count: %d\n", int64(t.Zxid), m.Mode(), t.Nodes)
 }
 
 // connLine is the part of a connection's line that cons and stat share
@@ -155,7 +155,7 @@ func wordCons(m *monitor, w *bytes.Buffer) {
 // wordMntr shows each metric on a line of its own. Every name is of word characters and every
 // value but version and state a number, as parsers want.
 func wordMntr(m *monitor, w *bytes.Buffer) {
-	fmt.Fprintf(w, "zk_version\t%s\nzk_server_state\tstandalone\n", m.Version())
+	fmt.Fprintf(w, "zk_version\t%s\nzk_server_state\t%s\n", m.Version(), m.Mode())
 	for _, x := range m.Metrics(false) {
 		x.Each(func(name string, value any) { fmt.Fprintf(w, "zk_%s\t%v\n", name, value) })
 	}
@@ -169,6 +169,11 @@ func wordConf(m *monitor, w *bytes.Buffer) {
 		"minSessionTimeout=%d\nmaxSessionTimeout=%d\nclientPortListenBacklog=%d\nserverId=%d\n",
 		c.ClientPort, c.DataDir, data, c.LogDir, log, c.TickMs, c.MaxClientCnxns,
 		c.MinTimeoutMs, c.MaxTimeoutMs, c.Backlog, c.ServerID)
+	if q := c.Quorum; q != nil {
+		fmt.Fprintf(w, "initLimit=%d\nsyncLimit=%d\nelectionAlg=%d\nelectionPort=%d\n"+
+			"quorumPort=%d\npeerType=%d\nmembership: \n%s", q.InitLimit, q.SyncLimit,
+			q.ElectionAlg, q.ElectionPort, q.QuorumPort, q.PeerType, q.Membership)
+	}
 }
 
 func wordEnvi(m *monitor, w *bytes.Buffer) {

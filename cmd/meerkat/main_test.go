@@ -93,7 +93,7 @@ func TestCheckFlag(t *testing.T) {
 		"clientPort=x\ntickTime=0\n":               {2, []string{"clientPort", "tickTime"}},
 		"clientPort=0\ndatadir.autocreate=false\n": {3, []string{"meerkat: ", "is missing", data}},
 		"clientPort=1\ninitLimit=1\nsyncLimit=1\nserver.1=a:1:2\nserver.2=b:1:2\n": {2,
-			[]string{"standalone only"}},
+			[]string{"myid is missing"}},
 	} {
 		if err := os.WriteFile(cfg, []byte("dataDir="+data+"\n"+text), 0o600); err != nil {
 			t.Fatal(err)

@@ -104,10 +104,6 @@ func loadConfig(args []string, c *console) (*zoocfg.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Ensemble() {
-		return nil, fmt.Errorf("%s names several voters: this release serves standalone only",
-			args[0])
-	}
 	return cfg, nil
 }
 

@@ -130,11 +130,17 @@ var commands = []command{
 
 func configuration(s Source) Fields {
 	c := s.Conf()
-	return Fields{{"client_port", c.ClientPort}, {"data_dir", c.DataDir},
+	f := Fields{{"client_port", c.ClientPort}, {"data_dir", c.DataDir},
 		{"data_log_dir", c.LogDir}, {"tick_time", c.TickMs},
 		{"max_client_cnxns", c.MaxClientCnxns}, {"min_session_timeout", c.MinTimeoutMs},
 		{"max_session_timeout", c.MaxTimeoutMs}, {"server_id", c.ServerID},
 		{"client_port_listen_backlog", c.Backlog}}
+	if q := c.Quorum; q != nil {
+		f = append(f, Fields{{"init_limit", q.InitLimit}, {"sync_limit", q.SyncLimit},
+			{"election_alg", q.ElectionAlg}, {"election_port", q.ElectionPort},
+			{"quorum_port", q.QuorumPort}, {"peer_type", q.PeerType}}...)
+	}
+	return f
 }
 
 func connections(s Source, brief bool) []Fields {
@@ -188,7 +194,7 @@ func lastSnapshot(s Source) Fields {
 }
 
 func monitor(s Source) Fields {
-	f := Fields{{"version", s.Version()}, {"server_state", "standalone"}}
+	f := Fields{{"version", s.Version()}, {"server_state", s.Mode()}}
 	for _, m := range s.Metrics(false) {
 		m.Each(func(name string, value any) { f = append(f, Field{name, value}) })
 	}
@@ -204,7 +210,7 @@ func serverStats(s Source) Fields {
 		{"server_stats", Fields{{"packets_sent", t.Sent}, {"packets_received", t.Received},
 			{"fsync_threshold_exceed_count", t.SlowSyncs}, {"client_response_stats", sizes},
 			{"data_dir_size", t.DataBytes}, {"log_dir_size", t.LogBytes},
-			{"provider_null", false}, {"server_state", "standalone"},
+			{"provider_null", false}, {"server_state", s.Mode()},
 			{"last_processed_zxid", t.Zxid}, {"outstanding_requests", t.Outstanding},
 			{"avg_latency", t.AvgMs}, {"max_latency", t.MaxMs}, {"min_latency", t.MinMs},
 			{"num_alive_client_connections", t.Connections}, {"uptime", t.UptimeMs},

@@ -17,6 +17,7 @@ type Source interface {
 	Ready() error  // why clients should go elsewhere; nil: they need not
 	Serving() bool // the data is loaded and clients are served
 	Version() string
+	Mode() string // standalone, leader, follower or observer
 	Environment() []Field
 	Metrics(always bool) []metrics.Metric // always: what a reset cannot set back
 
@@ -72,7 +73,17 @@ type Conf struct {
 	MaxTimeoutMs    int64
 	ServerID        int64
 	Backlog         int
-	Initial         string // the configuration as text
+	Initial         string  // the configuration as text
+	Quorum          *Quorum // nil for a server that is in no ensemble
+}
+
+// Quorum is what members of an ensemble show there.
+type Quorum struct {
+	InitLimit, SyncLimit     int
+	ElectionAlg              int
+	ElectionPort, QuorumPort int
+	PeerType                 int // 0: participant, 1: observer
+	Membership               string
 }
 
 // A Conn is a client connection (ServerCnxn.getConnectionInfo). Times of the server's clock are

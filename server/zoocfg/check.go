@@ -31,6 +31,7 @@ func (p *parser) check() {
 		p.warn(p.seen["snapshotSizeFactor"], "snapshotSizeFactor: above 1, taken as 0.33")
 		c.Quorum.SnapshotSizeFactor = 0.33
 	}
+	p.takeClientAddr()
 	p.checkPorts()
 	p.checkWords()
 	p.checkAdmin()
@@ -199,8 +200,13 @@ func (p *parser) checkEnsemble(voters int) {
 	if p.c.Quorum.SyncLimit == 0 {
 		p.fail(p.seen["syncLimit"], "", "syncLimit is not set")
 	}
+	if !p.c.Quorum.LeaderServes && p.c.Alone() {
+		p.fail(p.seen["leaderServes"], "leaderServes",
+			"is no, but this server is the only voter and so always leads: nobody would serve")
+	}
 	switch {
-	case voters <= 2:
+	case voters == 1:
+	case voters == 2:
 		p.warn(position{}, "no failure is survived by fewer than 3 servers")
 	case voters%2 == 0:
 		p.warn(position{}, "%d servers survive no more failures than %d would", voters, voters-1)

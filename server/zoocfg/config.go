@@ -211,6 +211,7 @@ func withDefaults() *Config {
 	c := &Config{
 		ClientPort: -1, SecureClientPort: -1, // none
 		MaxWriteQueuePoll: -1, JuteMaxBufferExtra: -1, // for complete to fill in
+		Quorum: Quorum{MyID: -1},
 	}
 	for _, k := range keys {
 		if k.def == "" || k.kind.set == nil {

@@ -3,6 +3,7 @@
 // Flow: [Load] opens the file; [Parse] splits it into properties (properties.go), looks each
 // key up in one table (keys.go) that says what it may hold and where it goes, builds the
 // ensemble from its server lines (members.go), and checks what keys say together (check.go).
+// Load also reads dataDir/myid, which says which server line is this server's (myid.go).
 //
 // A property of the Java virtual machine, zookeeper.X, is a key here, with the prefix and
 // without. A key that only steers Java's own machinery is accepted and has no effect. A key

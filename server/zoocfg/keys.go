@@ -418,7 +418,7 @@ func authKeys() []key {
 }
 
 func superUser() kind {
-	return kind{"text", func(c *Config, _, value string) error {
+	return kind{want: "text", set: func(c *Config, _, value string) error {
 		c.SuperUsers = append(c.SuperUsers, value)
 		return nil
 	}}

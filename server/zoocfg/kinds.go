@@ -1,6 +1,7 @@
 package zoocfg
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -14,6 +15,7 @@ import (
 type kind struct {
 	want string // what a value is, for messages and documents
 	set  func(c *Config, suffix, value string) error
+	odd  func(value string) string // what is odd about a value that set takes; nil: nothing is
 }
 
 // A bound is a closed range of integers, in the unit of the key.
@@ -64,7 +66,7 @@ func integer(text, what string, in bound) (int64, error) {
 }
 
 func intIn[T int | int64](in bound, field func(*Config) *T) kind {
-	return kind{"number, " + in.String(), func(c *Config, _, value string) error {
+	return kind{want: "number, " + in.String(), set: func(c *Config, _, value string) error {
 		v, err := integer(value, "a number", in)
 		if err == nil {
 			*field(c) = T(v)
@@ -79,7 +81,7 @@ func timeIn(unit time.Duration, in bound, field func(*Config) *time.Duration) ki
 	name := map[time.Duration]string{
 		time.Millisecond: "milliseconds", time.Second: "seconds",
 	}[unit]
-	return kind{name + ", " + in.String(), func(c *Config, _, value string) error {
+	return kind{want: name + ", " + in.String(), set: func(c *Config, _, value string) error {
 		v, err := integer(value, "a number of "+name, in)
 		if err == nil {
 			*field(c) = time.Duration(v) * unit
@@ -95,7 +97,7 @@ func millis(in bound, field func(*Config) *time.Duration) kind {
 // kib is a size that the file gives in units of 1024 bytes. A negative one, where the bound
 // lets it through, is no limit and is kept as 0.
 func kib(in bound, field func(*Config) *int64) kind {
-	return kind{"KiB, " + in.String(), func(c *Config, _, value string) error {
+	return kind{want: "KiB, " + in.String(), set: func(c *Config, _, value string) error {
 		v, err := integer(value, "a number of KiB", in)
 		if err == nil {
 			*field(c) = max(v, 0) << 10
@@ -105,7 +107,7 @@ func kib(in bound, field func(*Config) *int64) kind {
 }
 
 func float(field func(*Config) *float64) kind {
-	return kind{"number", func(c *Config, _, value string) error {
+	return kind{want: "number", set: func(c *Config, _, value string) error {
 		v, err := strconv.ParseFloat(value, 64)
 		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
 			return fmt.Errorf("%q is not a number", value)
@@ -120,7 +122,7 @@ func boolean(field func(*Config) *bool) kind { return choice("true", "false", fi
 func yesNo(field func(*Config) *bool) kind { return choice("yes", "no", field) }
 
 func choice(yes, no string, field func(*Config) *bool) kind {
-	return kind{yes + " or " + no, func(c *Config, _, value string) error {
+	return kind{want: yes + " or " + no, set: func(c *Config, _, value string) error {
 		isYes := strings.EqualFold(value, yes)
 		if !isYes && !strings.EqualFold(value, no) {
 			return fmt.Errorf("%q is not %s or %s", value, yes, no)
@@ -131,7 +133,7 @@ func choice(yes, no string, field func(*Config) *bool) kind {
 }
 
 func text(field func(*Config) *string) kind {
-	return kind{"text", func(c *Config, _, value string) error {
+	return kind{want: "text", set: func(c *Config, _, value string) error {
 		*field(c) = value
 		return nil
 	}}
@@ -139,12 +141,36 @@ func text(field func(*Config) *string) kind {
 
 func filePath(field func(*Config) *string) kind { return filled("path", field) }
 
-// address is the one to listen on.
-func address(field func(*Config) *string) kind { return filled("address", field) }
+// address is the one to listen on. An IPv6 address may stand in brackets; an empty text is the
+// loopback address, as it is for Java.
+func address(field func(*Config) *string) kind {
+	return kind{
+		want: "address",
+		set: func(c *Config, _, value string) error {
+			*field(c) = cmp.Or(withoutBrackets(value), "127.0.0.1")
+			return nil
+		},
+		odd: func(value string) string {
+			if value == "" {
+				return "is empty, which stands for the loopback address, as for Java"
+			}
+			return ""
+		},
+	}
+}
+
+func withoutBrackets(host string) string {
+	inner, opens := strings.CutPrefix(host, "[")
+	inner, closes := strings.CutSuffix(inner, "]")
+	if opens && closes && strings.Contains(inner, ":") {
+		return inner
+	}
+	return host
+}
 
 // filled is a text that must not be empty.
 func filled(what string, field func(*Config) *string) kind {
-	return kind{what, func(c *Config, _, value string) error {
+	return kind{want: what, set: func(c *Config, _, value string) error {
 		if value == "" {
 			return fmt.Errorf("the %s is empty", what)
 		}
@@ -155,7 +181,7 @@ func filled(what string, field func(*Config) *string) kind {
 
 // urlPath is a path of a URL; like Java's HTTP server we take none that is relative.
 func urlPath(field func(*Config) *string) kind {
-	return kind{"path that begins with /", func(c *Config, _, value string) error {
+	return kind{want: "path that begins with /", set: func(c *Config, _, value string) error {
 		if !strings.HasPrefix(value, "/") {
 			return fmt.Errorf("%q does not begin with /", value)
 		}
@@ -170,7 +196,7 @@ func oneOf(field func(*Config) *string, words ...string) kind {
 	if last := len(words) - 1; words[last] == "" {
 		want = "one of " + strings.Join(words[:last], ", ") + " or empty"
 	}
-	return kind{want, func(c *Config, _, value string) error {
+	return kind{want: want, set: func(c *Config, _, value string) error {
 		i := slices.IndexFunc(words, func(w string) bool { return strings.EqualFold(w, value) })
 		if i < 0 {
 			return fmt.Errorf("%q is not %s", value, want)
@@ -182,7 +208,7 @@ func oneOf(field func(*Config) *string, words ...string) kind {
 
 // list is a list of words with commas between them; empty ones are dropped.
 func list(field func(*Config) *[]string) kind {
-	return kind{"list with commas", func(c *Config, _, value string) error {
+	return kind{want: "list with commas", set: func(c *Config, _, value string) error {
 		*field(c) = splitList(value)
 		return nil
 	}}
@@ -200,7 +226,7 @@ func splitList(value string) []string {
 
 // family collects keys of one prefix under what follows it.
 func family(field func(*Config) *map[string]string) kind {
-	return kind{"text", func(c *Config, suffix, value string) error {
+	return kind{want: "text", set: func(c *Config, suffix, value string) error {
 		m := field(c)
 		if *m == nil {
 			*m = map[string]string{}
@@ -213,7 +239,8 @@ func family(field func(*Config) *map[string]string) kind {
 // interval is a span of time with a unit of its own, hours when it has none
 // (Time.parseTimeInterval). Zero and less mean never.
 func interval(field func(*Config) *time.Duration) kind {
-	return kind{"hours, or a number and ms, s, m, h or d", func(c *Config, _, v string) error {
+	const want = "hours, or a number and ms, s, m, h or d"
+	return kind{want: want, set: func(c *Config, _, v string) error {
 		number, unit := v, time.Hour
 		for _, u := range []struct {
 			suffix string
@@ -229,7 +256,7 @@ func interval(field func(*Config) *time.Duration) kind {
 		}
 		n, err := strconv.ParseInt(number, 10, 32)
 		if err != nil || time.Duration(n) > math.MaxInt64/unit {
-			return fmt.Errorf("%q is not a time (want hours, or a number and ms, s, m, h or d)", v)
+			return fmt.Errorf("%q is not a time (want %s)", v, want)
 		}
 		*field(c) = max(time.Duration(n)*unit, 0)
 		return nil

@@ -15,6 +15,7 @@ import (
 
 // Quorum is what members of an ensemble heed.
 type Quorum struct {
+	MyID    int64             // this server's, from dataDir/myid; -1: there is no such file
 	Members []Member          // by id; empty for a lone server
 	Groups  map[int64][]int64 // ids by group; nil: no hierarchy
 	Weights map[int64]int64   // by id; a server that is not here weighs 1
@@ -109,7 +110,8 @@ func isMember(k *key) bool {
 }
 
 func serverLine() kind {
-	return kind{"host:port:port[:role][;[host:]port]", func(c *Config, suffix, v string) error {
+	const want = "host:port:port[:role][;[host:]port]"
+	return kind{want: want, set: func(c *Config, suffix, v string) error {
 		id, err := memberID(suffix)
 		if err != nil {
 			return err
@@ -128,7 +130,7 @@ func serverLine() kind {
 }
 
 func groupLine() kind {
-	return kind{"ids with colons", func(c *Config, suffix, v string) error {
+	return kind{want: "ids with colons", set: func(c *Config, suffix, v string) error {
 		group, err := memberID(suffix)
 		if err != nil {
 			return err
@@ -150,7 +152,7 @@ func groupLine() kind {
 }
 
 func weightLine() kind {
-	return kind{"number, 0 or more", func(c *Config, suffix, v string) error {
+	return kind{want: "number, 0 or more", set: func(c *Config, suffix, v string) error {
 		id, err := memberID(suffix)
 		if err != nil {
 			return err

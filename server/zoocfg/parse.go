@@ -40,7 +40,7 @@ func place(file string, line int) string {
 	return fmt.Sprintf("%s:%d: ", file, line)
 }
 
-// Load reads the file, and the file of members that its dynamicConfigFile names.
+// Load reads the file, the file of members that its dynamicConfigFile names, and dataDir/myid.
 func Load(path string) (*Config, []Warning, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -52,11 +52,14 @@ func Load(path string) (*Config, []Warning, error) {
 	if p.c.Quorum.DynamicConfigFile != "" && len(p.errs) == 0 {
 		p.loadMembers()
 	}
+	if p.c.DataDir != "" && len(p.errs) == 0 {
+		p.loadMyID()
+	}
 	return p.finish()
 }
 
 // Parse reads a configuration from r; name stands for it in messages. Members that the
-// configuration leaves to its dynamicConfigFile are not read: see [Load].
+// configuration leaves to its dynamicConfigFile are not read, nor is myid: see [Load].
 func Parse(name string, r io.Reader) (*Config, []Warning, error) {
 	p := parser{file: name}
 	p.read(r)
@@ -136,6 +139,10 @@ func (p *parser) take(prop property) {
 	}
 	if err := k.kind.set(p.c, suffix, prop.value); err != nil {
 		p.fail(at, prop.key, "%v", err)
+	} else if k.kind.odd == nil {
+		return
+	} else if odd := k.kind.odd(prop.value); odd != "" {
+		p.warn(at, "%s: %s", prop.key, odd)
 	}
 }
 

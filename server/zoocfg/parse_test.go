@@ -141,7 +141,6 @@ func TestErrors(t *testing.T) {
 		"forceSync=true":        `2: forceSync: "true" is not yes or no`,
 		"snapshotSizeFactor=a":  `2: snapshotSizeFactor: "a" is not a number`,
 		"dataLogDir=":           `2: dataLogDir: the path is empty`,
-		"admin.serverAddress=":  `2: admin.serverAddress: the address is empty`,
 		"admin.commandURL=cmds": `2: admin.commandURL: "cmds" does not begin with /`,
 		"metricsProvider.className=com.example.M": `2: metricsProvider.className: ` +
 			`"com.example.M" is not one of ` + defaultMetrics + `, ` + nullMetrics + `, ` +
@@ -218,6 +217,8 @@ func TestWarnings(t *testing.T) {
 			"taken as 0.33",
 		"clientPort=1\ndataLogDir=/\xe9": `3: bytes beyond ASCII are read as Latin-1, ` +
 			`as Java does; write \uXXXX`,
+		"clientPort=1\nclientPortAddress=": "3: clientPortAddress: is empty, which stands for the " +
+			"loopback address, as for Java",
 		"clientPort=1\nskipACL=yes": "3: skipACL: every client may do everything",
 		"clientPort=1\nforceSync=no": "3: forceSync: writes that were acknowledged can be " +
 			"lost when the machine fails",
@@ -364,6 +365,7 @@ func TestEachFieldHasItsKey(t *testing.T) {
 		touched[changed[0]] = k.name
 	}
 	touched[".Quorum.Version"] = "the name of dynamicConfigFile"
+	touched[".Quorum.MyID"] = "dataDir/myid"
 	for _, field := range fields(reflect.TypeFor[Config](), "") {
 		if touched[field] == "" {
 			t.Errorf("no key sets %s", field)
@@ -460,10 +462,12 @@ func TestLoad(t *testing.T) {
 		return path
 	}
 	dynamic := write("zoo.cfg.dynamic.1f", "server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n")
-	head := "dataDir=/d\nclientPort=1\ninitLimit=1\nsyncLimit=1\n"
+	write("myid", "2\n")
+	head := "dataDir=" + dir + "\nclientPort=1\ninitLimit=1\nsyncLimit=1\n"
 	path := write("zoo.cfg", head+"dynamicConfigFile="+dynamic)
 	c, warnings, err := Load(path)
-	if err != nil || warnings != nil || !c.Ensemble() || c.Quorum.Version != 0x1f {
+	if err != nil || warnings != nil || !c.Ensemble() ||
+		c.Quorum.Version != 0x1f || c.Quorum.MyID != 2 {
 		t.Fatalf("%v %v %+v", warnings, err, c)
 	}
 	bad := write("zoo.cfg.dynamic.x", "server.1=a:1:2\n\nversion=7\nserver.2=b:1\n")
