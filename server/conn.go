@@ -1,8 +1,11 @@
 package server
 
 import (
+	"net/netip"
+
 	"github.com/meerkat-zk/meerkat/netloop"
 	"github.com/meerkat-zk/meerkat/proto"
+	"github.com/meerkat-zk/meerkat/server/clientlog"
 )
 
 // How far a connection is.
@@ -20,6 +23,7 @@ const (
 type conn struct {
 	nc        *netloop.Conn
 	loop      *loop
+	remote    netip.AddrPort // never changes; the core reads it too
 	state     connState
 	legacy    bool // the ConnectRequest had no readOnly byte: nor has the answer
 	touched   bool // the core is to hear of it at the next tick
@@ -48,6 +52,11 @@ type conn struct {
 
 	sentMark   uint64 // progress of the output, for the stuck reader
 	sentMarkMs int64
+}
+
+// name is how log lines call the connection.
+func (c *conn) name() clientlog.Client {
+	return clientlog.Client{Addr: c.remote, Session: c.session}
 }
 
 // What a pending request waits for.

@@ -12,6 +12,7 @@ import (
 	"github.com/meerkat-zk/meerkat/jute"
 	"github.com/meerkat-zk/meerkat/proto"
 	"github.com/meerkat-zk/meerkat/server/auth"
+	"github.com/meerkat-zk/meerkat/server/clientlog"
 	"github.com/meerkat-zk/meerkat/tree"
 )
 
@@ -28,7 +29,7 @@ type stage struct {
 func newStage(t *testing.T, change func(*Options)) *stage {
 	t.Helper()
 	o := testOptions(t, change)
-	s := &Server{cfg: o.Config, logger: o.Logger, started: time.Now()}
+	s := &Server{cfg: o.Config, started: time.Now(), clientLog: clientlog.New(o.Logger, nil)}
 	var err error
 	if s.providers, err = auth.New(auth.Config{DigestEnabled: true}); err != nil {
 		t.Fatal(err)

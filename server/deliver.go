@@ -82,8 +82,9 @@ func (l *loop) settle(e *entry) {
 	switch e.kind {
 	case entryDrop:
 		why := "its session moved to another connection"
-		if e.op == proto.OpCloseSession {
+		if e.more != nil {
 			why = "its session expired"
+			l.srv.sayExpired(e.more.expired, len(c.watches))
 		}
 		l.srv.refused(c, "%s", why)
 		l.close(c)
@@ -116,6 +117,7 @@ func (l *loop) answerEntry(c *conn, e *entry) {
 	l.answered(c, e.xid, e.op, e.zxid)
 	l.pop(c)
 	if e.op == proto.OpCloseSession {
+		l.srv.clientLog.SessionClosed(c.name())
 		l.close(c)
 		return
 	}
@@ -192,6 +194,8 @@ func (l *loop) connected(c *conn, e *entry) {
 	c.state, c.session, c.timeoutMs = connLive, e.more.session, e.more.timeout
 	c.stats.answer(l.nowNs, 0, 0, proto.OpCreateSession, e.zxid)
 	l.stats.sessions++
+	l.srv.clientLog.SessionBegun(c.name(), time.Duration(c.timeoutMs)*time.Millisecond,
+		e.more.resumed)
 	l.hear(c)
 	c.nc.Resume()
 }

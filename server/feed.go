@@ -24,6 +24,7 @@ type batch struct {
 	number   int64        // counts the core's batches, from 1
 	txns     int          // how many log records
 	records  []byte       // the log records; dropped once durable
+	expired  []expiry     // sessions that ended here and had no connection
 	want     uint64       // bit i: loop i has an entry here (loops past 63 are always woken)
 	roll     bool         // its records begin a new log file
 	restored bool         // its root is not what came of the batches before: see restore.go
@@ -57,10 +58,12 @@ type entry struct {
 
 // more is what few entries have.
 type more struct {
-	parts   []part // of a multi
-	path    string // of a sync: echoed
-	session int64  // entryConnect
-	timeout int32  // entryConnect: negotiated, ms
+	parts   []part  // of a multi
+	path    string  // of a sync: echoed
+	session int64   // entryConnect
+	timeout int32   // entryConnect: negotiated, ms
+	resumed bool    // entryConnect: the session was there before
+	expired *expiry // entryDrop: the session expired
 }
 
 // A part is the answer to one operation of a multi.

@@ -100,9 +100,6 @@ const (
 	// A pending queue's array that is kept when it runs empty.
 	queueKeepMax = 64
 
-	// Log lines per second about connections that are closed on their clients' account.
-	refusedLinesMax = 100
-
 	// How long a stop waits for the log and for replies to leave.
 	drainTimeout = 5 * time.Second
 )

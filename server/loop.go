@@ -65,20 +65,23 @@ func newLoop(s *Server, nl *netloop.Loop) *loop {
 // Open implements netloop.Handler.
 func (l *loop) Open(nc *netloop.Conn) {
 	now := l.clockMs()
-	c := &conn{nc: nc, loop: l, openedMs: now, heardMs: now, sentMarkMs: now}
+	c := &conn{nc: nc, loop: l, remote: nc.RemoteAddr(), openedMs: now, heardMs: now,
+		sentMarkMs: now}
 	c.ids, c.stats = l.srv.remoteIDs(nc), newConnStats()
 	nc.Data = c
 	l.conns[c] = struct{}{}
 	l.srv.live.Add(1)
+	l.srv.clientLog.Opened(c.name())
 }
 
 // Closed implements netloop.Handler.
-func (l *loop) Closed(nc *netloop.Conn, _ error) {
+func (l *loop) Closed(nc *netloop.Conn, err error) {
 	c := nc.Data.(*conn)
 	if c.state == connLive {
 		l.send(request{kind: reqDetach, conn: c, session: c.session})
 		l.flush()
 	}
+	l.srv.clientLog.Ended(c.name(), c.state == connClosing, err)
 	c.state = connClosed
 	l.srv.inFlight.Add(-int64(c.pending.len()))
 	c.pending = queue{}
@@ -416,7 +419,7 @@ func (l *loop) authenticate(c *conn, xid int32, body []byte) {
 		}
 	}
 	if code == proto.ErrBadArguments { // no reply, so that the client tries its next server
-		l.srv.refused(c, "it looks for another ensemble, %q", q.Auth)
+		l.srv.refused(c, "it looks for another ensemble, %.100q", q.Auth)
 		l.close(c)
 		return
 	}
@@ -424,7 +427,7 @@ func (l *loop) authenticate(c *conn, xid int32, body []byte) {
 	l.reply(c, b, at)
 	if code != proto.OK {
 		l.stats.authFailed++
-		l.srv.refused(c, "authentication with scheme %q failed", q.Scheme)
+		l.srv.refused(c, "authentication with scheme %.100q failed", q.Scheme)
 		l.close(c)
 	}
 }

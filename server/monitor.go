@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"net"
@@ -553,7 +552,7 @@ func (m *monitor) Snapshot(stream bool) (taken admin.Snapshot, err error) {
 	})
 	if err = errors.Join(failed, err); err != nil {
 		m.rare.note(func(n *rareCounts) { n.snapErrors++ })
-		s.logger.Error("a snapshot that was asked for could not be written", "err", err)
+		s.clientLog.SnapshotFailed(err)
 	}
 	return taken, err
 }
@@ -633,7 +632,7 @@ func httpPorts(c *zoocfg.Config) (all []httpPort) {
 // listenHTTP opens the ports for operators.
 func (m *monitor) listenHTTP() error {
 	s := m.srv
-	faults := slog.NewLogLogger(s.logger.Handler(), slog.LevelWarn)
+	faults := s.clientLog.HTTPFaults()
 	for _, p := range httpPorts(s.cfg) {
 		server, err := admin.Listen(p.addr, p.handler(m), s.cfg.Admin.IdleTimeout, faults)
 		if err != nil {

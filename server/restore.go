@@ -52,7 +52,7 @@ func (m *monitor) Restore(body io.Reader) (proto.Zxid, error) {
 		}
 	})
 	if err != nil {
-		s.logger.Error("no snapshot was restored; all is as before", "err", err)
+		s.clientLog.RestoreFailed(err)
 		return 0, err
 	}
 	s.logger.Warn("a snapshot was restored; the state before it is in the folder", "zxid", z,

@@ -16,6 +16,7 @@ import (
 	"github.com/meerkat-zk/meerkat/netloop"
 	"github.com/meerkat-zk/meerkat/proto"
 	"github.com/meerkat-zk/meerkat/server/auth"
+	"github.com/meerkat-zk/meerkat/server/clientlog"
 	"github.com/meerkat-zk/meerkat/server/zoocfg"
 	"github.com/meerkat-zk/meerkat/tree"
 	"github.com/meerkat-zk/meerkat/wal"
@@ -79,7 +80,7 @@ type Server struct {
 	inFlight       atomic.Int64 // requests decoded and not answered, of all loops
 	rejected       atomic.Int64 // connections turned away by a limit
 
-	refusals, softQuotas lineLimit
+	clientLog *clientlog.Log // lines that clients can cause
 
 	coreStop, coreDone chan struct{}  // closed by Stop; by the core's goroutine
 	stopping, stopped  chan struct{}  // closed when Stop begins; when it has ended
@@ -140,6 +141,7 @@ func Start(o Options) (*Server, error) {
 // configure turns the configuration into what the parts need.
 func (s *Server) configure(o Options) (err error) {
 	c := o.Config
+	s.clientLog = clientlog.New(o.Logger, s.clock)
 	s.files = wal.Options{
 		FS: o.FS, PreallocBytes: c.PreAllocBytes, LogSizeLimit: c.TxnLogSizeLimitBytes,
 		NoSync: !c.ForceSync, SlowSync: c.FsyncWarning, Now: time.Now,
@@ -148,7 +150,7 @@ func (s *Server) configure(o Options) (err error) {
 		},
 		OnSlowSync: func(took time.Duration, file string) {
 			s.monitor.rare.note(func(n *rareCounts) { n.slowSyncs++ })
-			s.logger.Warn("fsync of the log was slow", "took", took, "file", file)
+			s.clientLog.SlowSync(took, file)
 		},
 		Repaired: func(r wal.Repair) {
 			s.logger.Warn("log tail repaired: no acknowledged write is lost", "file", r.File,
@@ -349,7 +351,7 @@ func (s *Server) newCore(r recovered) *core {
 			reapIntervalMs:  c.ContainerCheckInterval.Milliseconds(),
 			reapPerMinute:   int64(c.ContainerMaxPerMinute),
 			reapNeverUsedMs: c.ContainerMaxNeverUsed.Milliseconds(),
-			providers:       s.providers, softQuota: s.overSoftQuota,
+			providers:       s.providers, softQuota: s.clientLog.SoftQuota,
 		},
 		digests: r.digests,
 		head:    r.head, leader: zab.NewLeader(zab.Majority{id}, zxid), open: &batch{number: 1},
@@ -372,7 +374,7 @@ func (s *Server) listen(o Options) (err error) {
 	s.net, err = netloop.Start(netloop.Options{
 		Addrs: []string{addr}, Loops: o.Loops, Backlog: max(s.cfg.ClientPortListenBacklog, 0),
 		KeepAlive:     keepAlive(s.cfg.ClientTCPKeepAlive),
-		OnFault:       func(err error) { s.logger.Warn("network trouble", "err", err) },
+		OnFault:       s.clientLog.NetworkFault,
 		FrameBytesMax: s.cfg.JuteMaxBuffer, OutPauseBytes: outputMax,
 		OutResumeBytes: outputMax / 2, MaxPerIP: s.cfg.MaxClientCnxns, MaxTotal: s.cfg.MaxCnxns,
 		TickEvery: time.Duration(tickEveryMs(s.core.tickMs)) * time.Millisecond,
@@ -386,7 +388,7 @@ func (s *Server) listen(o Options) (err error) {
 		},
 		OnRefuse: func(addr netip.AddrPort, why error) {
 			s.rejected.Add(1)
-			s.logger.Warn("connection refused", "client", addr, "why", why)
+			s.clientLog.Refused(addr, why)
 		},
 	})
 	if err != nil {
@@ -427,6 +429,7 @@ func (s *Server) Stop() error {
 		<-s.coreDone
 		s.snapshots.stop()
 		s.aside.Wait()
+		s.clientLog.Flush()
 		err = errors.Join(err, s.monitor.closeHTTP(ctx), s.log.Close(), s.lock.Close())
 		close(s.stopped)
 	})
@@ -462,41 +465,16 @@ func (s *Server) drainCore(ctx context.Context) {
 }
 
 // refused says why a connection is being closed on a client's account.
-// A second with more than refusedLinesMax of them has the rest counted in one line.
 func (s *Server) refused(c *conn, format string, args ...any) {
-	ok, more := s.refusals.take(s.clockMs(), refusedLinesMax)
-	if more > 0 {
-		s.logger.Info("more connections closed, in one second", "count", more)
-	}
-	if !ok {
-		return
-	}
-	s.logger.Info("connection closed", "client", c.nc.RemoteAddr(),
-		"session", fmt.Sprintf("0x%x", uint64(c.session)), "why", fmt.Sprintf(format, args...))
+	s.clientLog.Closed(c.name(), format, args...)
 }
 
-// overSoftQuota is called for every change below a quota: one line a second is enough.
-func (s *Server) overSoftQuota(path string) {
-	ok, more := s.softQuotas.take(s.clockMs(), 1)
-	if more > 0 {
-		s.logger.Warn("more changes beyond soft quotas, in one second", "count", more)
-	}
-	if ok {
-		s.logger.Warn("soft quota exceeded", "path", path)
-	}
-}
-
-// A lineLimit bounds how many lines of a kind are logged in a second. Any goroutine may use it;
-// a race miscounts lines.
-type lineLimit struct{ second, lines atomic.Int64 }
-
-// take tells whether a line may be logged, and how many were not in the second before.
-func (l *lineLimit) take(nowMs, most int64) (ok bool, more int64) {
-	now := nowMs / 1000
-	if was := l.second.Swap(now); was != now {
-		more = max(l.lines.Swap(0)-most, 0)
-	}
-	return l.lines.Add(1) <= most, more
+// sayExpired logs the end of a silent session whose connection had so many watches.
+func (s *Server) sayExpired(x *expiry, watches int) {
+	ms := func(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+	s.clientLog.SessionExpired(clientlog.Expiry{Session: x.session, Client: x.client,
+		Timeout: ms(int64(x.timeoutMs)), LastHeard: ms(x.silentMs), Ephemerals: x.ephemerals,
+		Watches: watches})
 }
 
 // allows checks a permission against an ACL.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/meerkat-zk/meerkat/jute"
@@ -14,11 +15,13 @@ import (
 type session struct {
 	id        int64
 	timeoutMs int32
-	conn      *conn // the owner: requests of any other are dropped; nil while nobody is attached
-	bucket    int64 // the tick in which it ends unless it is heard from
-	closing   bool  // its closeSession is planned
-	entered   int64 // the number of the batch that has its last entry
-	deferred  bool  // in this round a request of it was put off, and so are those behind it
+	heardMs   int64          // when it was last heard from; when it became known, if never
+	client    netip.AddrPort // of the last connection; not valid: none since the start
+	conn      *conn          // the owner: requests of others are dropped; nil while detached
+	bucket    int64          // the tick in which it ends unless it is heard from
+	closing   bool           // its closeSession is planned
+	entered   int64          // the number of the batch that has its last entry
+	deferred  bool           // in this round a request of it was put off, and so are those behind it
 }
 
 // sessions keeps them by id and by tick-sized buckets (ExpiryQueue).
@@ -55,7 +58,7 @@ func (t *sessions) effective(ms int64) int64 {
 
 // add makes a session known, with its full timeout from now.
 func (t *sessions) add(id int64, timeoutMs int32, nowMs int64) *session {
-	s := &session{id: id, timeoutMs: timeoutMs}
+	s := &session{id: id, timeoutMs: timeoutMs, heardMs: nowMs}
 	t.byID[id] = s
 	t.move(s, t.effective(nowMs))
 	return s
@@ -64,6 +67,7 @@ func (t *sessions) add(id int64, timeoutMs int32, nowMs int64) *session {
 // touch moves a session's end: it was heard from at heardMs.
 func (t *sessions) touch(id, heardMs int64) {
 	if s := t.byID[id]; s != nil && !s.closing {
+		s.heardMs = max(s.heardMs, heardMs)
 		t.move(s, t.effective(heardMs))
 	}
 }
@@ -168,11 +172,12 @@ func (c *core) onConnect(r *request) {
 	}
 	s.timeoutMs = c.negotiate(r.timeout)
 	c.attach(s, r)
-	c.note(entry{kind: entryConnect, conn: r.conn, more: &more{session: s.id, timeout: s.timeoutMs}})
+	c.note(entry{kind: entryConnect, conn: r.conn,
+		more: &more{session: s.id, timeout: s.timeoutMs, resumed: true}})
 }
 
 func (c *core) attach(s *session, r *request) {
-	s.conn = r.conn
+	s.conn, s.client = r.conn, r.conn.remote
 	c.sessions.touch(s.id, c.now.monoMs)
 }
 
@@ -198,7 +203,7 @@ func (c *core) createSession(r *request) {
 		panic(err)
 	}
 	s := c.sessions.add(id, timeout, c.now.monoMs)
-	s.conn = r.conn
+	s.conn, s.client = r.conn, r.conn.remote
 	e := entry{kind: entryConnect, conn: r.conn, more: &more{session: id, timeout: timeout}}
 	c.commit(&e)
 }
@@ -250,13 +255,28 @@ func (c *core) onAnswered(n int) {
 	}
 }
 
+// An expiry is what there is to tell of a session that expired. The loop of its connection tells
+// it; if it had none, whoever publishes the batch.
+type expiry struct {
+	session    int64
+	client     netip.AddrPort // of the last connection; not valid: none since the start
+	timeoutMs  int32
+	silentMs   int64
+	ephemerals int
+}
+
 // expire closes a session on the server's own account, and its connection if it holds one.
 func (c *core) expire(s *session) {
 	c.expired++
 	r := request{op: proto.OpCloseSession, session: s.id}
 	e := entry{kind: entryNone, op: proto.OpCloseSession}
+	x := expiry{session: s.id, client: s.client, timeoutMs: s.timeoutMs,
+		silentMs: c.now.monoMs - s.heardMs}
+	c.head.Ephemerals(s.id, func(string) bool { x.ephemerals++; return true })
 	if s.conn != nil {
-		e.kind, e.conn = entryDrop, s.conn
+		e.kind, e.conn, e.more = entryDrop, s.conn, &more{expired: &x}
+	} else {
+		c.open.expired = append(c.open.expired, x)
 	}
 	c.begin(&r)
 	c.planOne(&r, &e)

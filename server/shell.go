@@ -66,6 +66,9 @@ func (s *Server) perform(out *outputs) {
 	for _, b := range out.publish {
 		s.feed.publish(b)
 		s.tally.publish(b, now)
+		for i := range b.expired {
+			s.sayExpired(&b.expired[i], 0)
+		}
 		if b.snapshot {
 			s.snapshots.offer(b.root)
 		}
@@ -86,6 +89,7 @@ func (s *Server) tick() {
 		select {
 		case <-t.C:
 			s.inbox.put(func(b *inbox) { b.ticked = true })
+			s.clientLog.Flush()
 		case <-s.stopping:
 			return
 		}
@@ -93,4 +97,5 @@ func (s *Server) tick() {
 }
 
 // clockMs is the server's clock: it never steps back, and begins with the server.
-func (s *Server) clockMs() int64 { return time.Since(s.started).Milliseconds() }
+func (s *Server) clock() time.Duration { return time.Since(s.started) }
+func (s *Server) clockMs() int64       { return s.clock().Milliseconds() }

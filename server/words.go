@@ -71,6 +71,7 @@ func (l *loop) word(c *conn, in []byte) (used int, isWord bool) {
 		}
 		m.SetTraceMask(int64(binary.BigEndian.Uint64(in[4:])))
 	}
+	l.srv.clientLog.Word(c.name(), name, allowed)
 	l.stats.received++
 	l.stats.bytesIn += 4
 	c.stats.received++
