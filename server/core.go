@@ -56,11 +56,8 @@ type core struct {
 	head   *tree.Head
 	leader *zab.Leader
 
-	open     *batch   // what the next seal hands over; Invariant: newer than all in flight
-	inFlight []*batch // sealed, not yet published; oldest first
-	logging  int      // of those, how many wait for the log
-
-	spares [][]byte // record buffers to use again
+	open   *batch // what the next seal hands over; Invariant: newer than all of the window
+	window window
 
 	resting  bool // no snapshot now: see snapshotter.resting
 	sessions sessions
@@ -86,17 +83,22 @@ type core struct {
 type outputs struct {
 	appends []wal.Item
 	publish []*batch
-	ask     bool // ask every loop for whom it heard
+	save    []*tree.Root // to be written as snapshots: committed and on our own disk
+	ask     bool         // ask every loop for whom it heard
+}
+
+// reset empties the outputs, and lets go of what they held.
+func (o *outputs) reset() {
+	clear(o.appends)
+	clear(o.publish)
+	clear(o.save)
+	o.appends, o.publish, o.save, o.ask = o.appends[:0], o.publish[:0], o.save[:0], false
 }
 
 // turn takes in what happened, in a fixed order, and leaves in c.out what is to be done.
 func (c *core) turn(in *inputs, now clock) {
 	c.now, c.resting = now, in.resting
-	c.out.appends = c.out.appends[:0]
-	clear(c.out.publish)
-	c.out.publish = c.out.publish[:0]
-	c.out.ask = false
-
+	c.out.reset()
 	c.onDurable(in.durable)
 	for _, t := range in.touches {
 		c.sessions.touch(t.session, t.heardMs)
@@ -111,7 +113,7 @@ func (c *core) turn(in *inputs, now clock) {
 	for _, f := range in.calls {
 		f(c)
 	}
-	if c.logging == 0 {
+	if c.window.logging == 0 {
 		c.seal()
 	}
 }
@@ -122,7 +124,7 @@ func (c *core) turn(in *inputs, now clock) {
 // After the pass the batch is sealed and the next round takes what was put off. All rounds of a
 // turn share an fsync; all connections' writes up to their first waiting read share a root.
 func (c *core) rounds(requests []request) {
-	pass, idle := requests, c.logging == 0
+	pass, idle := requests, c.window.logging == 0
 	for {
 		c.later = c.later[:0]
 		for i := range pass {
@@ -159,31 +161,21 @@ func (c *core) lookAhead(requests []request) {
 	c.ahead = ahead{}
 }
 
-// onDurable counts our own log as a voter and publishes what is committed by it.
+// onDurable counts our own log as a voter and publishes what is committed by it. A quorum of
+// others may have committed the same before: to the window that makes no difference.
 func (c *core) onDurable(z proto.Zxid) {
-	if z <= c.leader.Committed() {
-		return
+	c.window.onLogged(z)
+	committed, err := c.leader.OnAck(c.serverID, z)
+	if err != nil {
+		panic(err) // our own log cannot hold what was not proposed
 	}
-	for _, b := range c.inFlight {
-		if b.txns > 0 && b.records != nil && b.last <= z {
-			c.spare(b.records)
-			b.records = nil
-			c.logging--
-		}
-	}
-	c.release(c.leader.OnAck(c.serverID, z))
+	c.onCommitted(committed)
 }
 
-// release publishes the batches in flight whose last zxid is committed.
-func (c *core) release(committed proto.Zxid) {
-	n := 0
-	for n < len(c.inFlight) && c.inFlight[n].last <= committed {
-		n++
-	}
-	c.out.publish = append(c.out.publish, c.inFlight[:n]...)
-	rest := copy(c.inFlight, c.inFlight[n:])
-	clear(c.inFlight[rest:])
-	c.inFlight = c.inFlight[:rest]
+// onCommitted publishes what is committed, and lets go of what nobody needs any more.
+func (c *core) onCommitted(z proto.Zxid) {
+	c.out.publish = c.window.onCommitted(z, c.out.publish)
+	c.out.save = c.window.trim(c.out.save)
 }
 
 // seal ends the open batch: its root is frozen and its records go to the log. A batch of notes
@@ -201,26 +193,25 @@ func (c *core) seal() {
 			First: b.first, Last: b.last, Records: b.records, Roll: b.roll,
 		})
 		c.leader.Propose(b.last)
-		c.logging++
 		if c.spread.due() && !c.resting { // the next batch begins a new file, so that old ones can go
 			c.spread.reset()
 			b.snapshot, roll = true, true
 		}
 	}
-	c.inFlight = append(c.inFlight, b)
+	c.window.push(b)
 	c.open = c.newBatch(b)
 	c.open.roll = roll
 	if b.txns == 0 {
-		c.release(c.leader.Committed())
+		c.onCommitted(c.leader.Committed())
 	}
 }
 
 // logState is what the log has to do.
 func (c *core) logState() logState {
 	switch {
-	case c.logging == 0:
+	case c.window.logging == 0:
 		return logIdle
-	case c.logging == 1 && len(c.open.entries) == 0:
+	case c.window.logging == 1 && len(c.open.entries) == 0:
 		return logLast
 	}
 	return logBusy
@@ -231,27 +222,10 @@ func (c *core) newBatch(last *batch) *batch {
 	b := &batch{number: last.number + 1}
 	if n := len(last.entries); n > 0 {
 		b.entries = make([]entry, 0, min(n+n/4+4, batchTxnsMax))
-		b.records = c.buffer(len(last.records) + len(last.records)/4 + 256)
+		b.records = c.window.buffer(len(last.records) + len(last.records)/4 + 256)
 		b.events = make([]tree.Event, 0, min(len(last.events)+len(last.events)/4, 2*batchTxnsMax))
 	}
 	return b
-}
-
-// spare keeps a record buffer that the log is done with.
-func (c *core) spare(buf []byte) {
-	if len(c.spares) < spareBuffersMax && cap(buf) <= 2*batchBytesMax {
-		c.spares = append(c.spares, buf[:0])
-	}
-}
-
-// buffer returns an empty record buffer: a spare one, or one with room for so many bytes.
-func (c *core) buffer(bytes int) []byte {
-	if n := len(c.spares); n > 0 {
-		buf := c.spares[n-1]
-		c.spares = c.spares[:n-1]
-		return buf
-	}
-	return make([]byte, 0, min(bytes, batchBytesMax))
 }
 
 // onRequest handles one request; a request of a connection that lost its session is dropped.

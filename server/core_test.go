@@ -24,6 +24,16 @@ type stage struct {
 	now   clock
 	loop  *loop
 	entry []entry // published, in order
+	saved []*tree.Root
+	names int // znodes that accept made
+}
+
+// collect keeps what a turn published and offered for snapshots.
+func (g *stage) collect() {
+	for _, b := range g.c.out.publish {
+		g.entry = append(g.entry, b.entries...)
+	}
+	g.saved = append(g.saved, g.c.out.save...)
 }
 
 func newStage(t *testing.T, change func(*Options)) *stage {
@@ -46,14 +56,12 @@ func (g *stage) turn(in inputs) {
 	for {
 		in.durable = max(in.durable, g.c.leader.Committed())
 		g.c.turn(&in, g.now)
-		for _, b := range g.c.out.publish {
-			g.entry = append(g.entry, b.entries...)
-		}
+		g.collect()
 		if g.c.out.ask { // the loop has heard nobody
 			in = inputs{answered: 1}
 			continue
 		}
-		if len(g.c.inFlight) == 0 {
+		if len(g.c.window.batches) == 0 {
 			return
 		}
 		in = inputs{durable: g.c.leader.Proposed()}
@@ -385,7 +393,7 @@ func TestRounds(t *testing.T) {
 	}}
 	g.c.turn(&in, g.now)
 	var got []string
-	for _, batch := range g.c.inFlight {
+	for _, batch := range g.c.window.batches {
 		line := ""
 		for _, e := range batch.entries {
 			line += fmt.Sprintf("%c%d ", 'a'+byte(e.conn.session), e.xid)
@@ -395,7 +403,7 @@ func TestRounds(t *testing.T) {
 	if want := []string{"a1 b1 ", "a2 a3 b2 ", "a4 "}; !slices.Equal(got, want) {
 		t.Fatalf("batches %q, want %q", got, want)
 	}
-	for _, batch := range g.c.inFlight {
+	for _, batch := range g.c.window.batches {
 		if batch.root == nil {
 			t.Error("a round has no root")
 		}

@@ -23,12 +23,13 @@ type batch struct {
 	events   []tree.Event // of all entries, in order; an entry names its range
 	number   int64        // counts the core's batches, from 1
 	txns     int          // how many log records
-	records  []byte       // the log records; dropped once durable
+	records  []byte       // the log records; dropped with their last reader
+	readers  int          // who still reads records: see window.hold
 	expired  []expiry     // sessions that ended here and had no connection
 	want     uint64       // bit i: loop i has an entry here (loops past 63 are always woken)
 	roll     bool         // its records begin a new log file
 	restored bool         // its root is not what came of the batches before: see restore.go
-	snapshot bool         // its root is to be saved once it is published
+	snapshot bool         // its root is to be saved once it is durable and committed
 }
 
 // What an entry asks of the loop that it names.
@@ -71,6 +72,110 @@ type part struct {
 	node *tree.Node
 	op   proto.Op
 	code proto.Code
+}
+
+// A window holds the sealed batches that somebody still needs, oldest first.
+//
+// Two things happen to a batch, in either order: our log makes it durable, and a quorum commits
+// it, whereupon it is published. In an ensemble of one the first is the second. With others a
+// quorum may be faster than our own disk, or much slower. So each has a cursor of its own, and a
+// batch leaves the window when both have passed it.
+//
+// Invariant: logged and published are counts of a prefix, between 0 and len(batches). When
+// logging is 0, logged is all.
+type window struct {
+	batches   []*batch
+	logged    int // of batches: on our own disk
+	published int // of batches: committed, and given to the feed
+	logging   int // batches with records that the log has not made durable
+
+	spares [][]byte // record buffers to use again
+}
+
+// push takes a batch that was sealed. Its records, if any, are with the log.
+func (w *window) push(b *batch) {
+	w.batches = append(w.batches, b)
+	switch {
+	case b.txns > 0:
+		w.logging++
+		w.hold(b)
+	case w.logging == 0: // nothing stands before it that the log has still to pass
+		w.logged = len(w.batches)
+	}
+}
+
+// onLogged moves the log's cursor: all up to z is on our own disk. A batch of notes has nothing
+// to be logged and is passed with what stands before it.
+func (w *window) onLogged(z proto.Zxid) {
+	for ; w.logged < len(w.batches); w.logged++ {
+		b := w.batches[w.logged]
+		if b.txns == 0 {
+			continue
+		}
+		if b.last > z {
+			return
+		}
+		w.logging--
+		w.letGo(b)
+	}
+}
+
+// onCommitted moves the cursor of publication: a quorum has all up to z. It appends the batches
+// that may be published to out.
+func (w *window) onCommitted(z proto.Zxid, out []*batch) []*batch {
+	for w.published < len(w.batches) && w.batches[w.published].last <= z {
+		out = append(out, w.batches[w.published])
+		w.published++
+	}
+	return out
+}
+
+// trim drops the batches that both cursors have passed. It appends the roots among them that are
+// to be saved to out: a snapshot of what is not committed, or not in our log, could outlive it.
+func (w *window) trim(out []*tree.Root) []*tree.Root {
+	n := min(w.logged, w.published)
+	if n == 0 {
+		return out
+	}
+	for _, b := range w.batches[:n] {
+		if b.snapshot {
+			out = append(out, b.root)
+		}
+	}
+	rest := copy(w.batches, w.batches[n:])
+	clear(w.batches[rest:])
+	w.batches = w.batches[:rest]
+	w.logged -= n
+	w.published -= n
+	return out
+}
+
+// hold notes one more reader of a batch's records. Their buffer is not written again before
+// every reader has let go of it.
+func (w *window) hold(b *batch) { b.readers++ }
+
+// letGo notes that a reader of a batch's records is done. The last one's buffer becomes a spare.
+func (w *window) letGo(b *batch) {
+	switch b.readers--; {
+	case b.readers < 0:
+		panic("server: the records of a batch were let go of more often than they were held")
+	case b.readers > 0:
+		return
+	}
+	if len(w.spares) < spareBuffersMax && cap(b.records) <= 2*batchBytesMax {
+		w.spares = append(w.spares, b.records[:0])
+	}
+	b.records = nil
+}
+
+// buffer returns an empty record buffer: a spare one, or one with room for so many bytes.
+func (w *window) buffer(bytes int) []byte {
+	if n := len(w.spares); n > 0 {
+		buf := w.spares[n-1]
+		w.spares = w.spares[:n-1]
+		return buf
+	}
+	return make([]byte, 0, min(bytes, batchBytesMax))
 }
 
 // A feed is the core's end of the list.

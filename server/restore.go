@@ -150,7 +150,7 @@ func (s *Server) takeOver(r *restoring) error {
 func (s *Server) settleCore() error {
 	c := s.core
 	step := func(do func()) {
-		c.out.appends, c.out.publish, c.out.ask = c.out.appends[:0], c.out.publish[:0], false
+		c.out.reset()
 		do()
 		s.perform(&c.out)
 	}
@@ -159,7 +159,7 @@ func (s *Server) settleCore() error {
 		return err
 	}
 	step(func() { c.onDurable(c.head.Zxid()) })
-	if len(c.inFlight) > 0 || len(c.open.entries) > 0 {
+	if len(c.window.batches) > 0 || len(c.open.entries) > 0 {
 		panic("server: the log has it all, and batches are in flight")
 	}
 	return nil

@@ -443,7 +443,7 @@ func (s *Server) drainCore(ctx context.Context) {
 		idle := make(chan bool, 1) // the core sends once
 		s.inbox.put(func(b *inbox) {
 			b.calls = append(b.calls, func(c *core) {
-				idle <- len(c.inFlight) == 0 && len(c.open.entries) == 0
+				idle <- len(c.window.batches) == 0 && len(c.open.entries) == 0
 			})
 		})
 		select {

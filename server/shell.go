@@ -69,9 +69,9 @@ func (s *Server) perform(out *outputs) {
 		for i := range b.expired {
 			s.sayExpired(&b.expired[i], 0)
 		}
-		if b.snapshot {
-			s.snapshots.offer(b.root)
-		}
+	}
+	for _, r := range out.save {
+		s.snapshots.offer(r)
 	}
 	if out.ask {
 		for _, l := range s.loops {

@@ -1,6 +1,7 @@
 package zab
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/meerkat-zk/meerkat/proto"
@@ -14,11 +15,12 @@ type Leader struct {
 	committed proto.Zxid           // Invariant: a quorum has acked it
 }
 
-// NewLeader starts a leadership whose history up to last is on a quorum already.
+// NewLeader starts a leadership whose history up to last is on a quorum already. Who has it is
+// not said: a voter counts from its first ack on.
 func NewLeader(q Quorum, last proto.Zxid) *Leader {
 	l := &Leader{quorum: q, acked: map[int64]proto.Zxid{}, proposed: last, committed: last}
 	for _, sid := range q.Voters() {
-		l.acked[sid] = last
+		l.acked[sid] = 0
 	}
 	return l
 }
@@ -32,15 +34,19 @@ func (l *Leader) Propose(last proto.Zxid) {
 	l.proposed = last
 }
 
+// ErrUnproposed is an ack of what was not proposed. A peer that sends it is dropped.
+var ErrUnproposed = errors.New("zab: an ack of what was not proposed")
+
 // OnAck takes sid's word that everything up to z is durable there, and returns what is
-// committed now. A server that is no voter changes nothing.
-func (l *Leader) OnAck(sid int64, z proto.Zxid) proto.Zxid {
+// committed now. A server that is no voter changes nothing. ErrUnproposed leaves all as it was.
+func (l *Leader) OnAck(sid int64, z proto.Zxid) (proto.Zxid, error) {
 	if z > l.proposed {
-		panic(fmt.Sprintf("zab: server %d acked %v, only %v is proposed", sid, z, l.proposed))
+		return l.committed, fmt.Errorf("%w: server %d acked %v, only %v is proposed",
+			ErrUnproposed, sid, z, l.proposed)
 	}
 	had, voter := l.acked[sid]
 	if !voter || z <= had {
-		return l.committed
+		return l.committed, nil
 	}
 	l.acked[sid] = z
 	// The new commit point is one of the acked zxids: the greatest that a quorum has reached.
@@ -51,7 +57,7 @@ func (l *Leader) OnAck(sid int64, z proto.Zxid) proto.Zxid {
 			l.committed = candidate
 		}
 	}
-	return l.committed
+	return l.committed, nil
 }
 
 // Committed is the last zxid that a quorum has.

@@ -1,6 +1,7 @@
 package zab
 
 import (
+	"errors"
 	"math/rand"
 	"slices"
 	"testing"
@@ -12,14 +13,13 @@ import (
 func TestEnsembleOfOne(t *testing.T) {
 	l := NewLeader(Majority{1}, 7)
 	l.Propose(9)
-	if got := l.OnAck(1, 8); got != 8 {
-		t.Fatalf("committed %v", got)
-	}
-	if got := l.OnAck(2, 9); got != 8 {
-		t.Fatalf("a stranger's ack committed %v", got)
-	}
-	if got := l.OnAck(1, 9); got != 9 {
-		t.Fatalf("committed %v", got)
+	for _, x := range []struct {
+		sid          int64
+		acked, wants proto.Zxid
+	}{{1, 8, 8}, {2, 9, 8}, {1, 9, 9}} { // 2 is a stranger
+		if got, err := l.OnAck(x.sid, x.acked); got != x.wants || err != nil {
+			t.Fatalf("%+v: committed %v, %v", x, got, err)
+		}
 	}
 }
 
@@ -41,26 +41,43 @@ func TestCommitPointAgainstCount(t *testing.T) {
 			sorted := slices.Clone(acks)
 			slices.Sort(sorted)
 			want := sorted[(n-1)/2]
-			if got := l.OnAck(int64(i), acks[i]); got != want || got < last {
-				t.Fatalf("seed %d: acks %v commit %v, want %v", seed, acks, got, want)
+			if got, err := l.OnAck(int64(i), acks[i]); got != want || got < last || err != nil {
+				t.Fatalf("seed %d: acks %v commit %v, want %v (%v)", seed, acks, got, want, err)
 			}
 			last = want
 		}
 	}
 }
 
-func TestBugsPanic(t *testing.T) {
-	for name, f := range map[string]func(*Leader){
-		"propose behind":     func(l *Leader) { l.Propose(7) },
-		"ack the unproposed": func(l *Leader) { l.OnAck(1, 8) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			defer func() {
-				if recover() == nil {
-					t.Fatal("no panic")
-				}
-			}()
-			f(NewLeader(Majority{1}, 7))
-		})
+// To propose what does not follow is a bug of ours.
+func TestProposalBehindPanics(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Fatal("no panic")
+		}
+	}()
+	NewLeader(Majority{1}, 7).Propose(7)
+}
+
+// An ack of what was not proposed is a peer's fault: it is told, and commits nothing.
+func TestAckOfTheUnproposed(t *testing.T) {
+	l := NewLeader(Majority{1, 2, 3}, 7)
+	l.Propose(9)
+	for _, sid := range []int64{1, 2, 3} {
+		if got, err := l.OnAck(sid, 10); got != 7 || !errors.Is(err, ErrUnproposed) {
+			t.Fatalf("committed %v, error %v", got, err)
+		}
+	}
+}
+
+// A voter that has said nothing counts for nothing, not even for the history before.
+func TestSilentVotersDoNotCount(t *testing.T) {
+	l := NewLeader(Majority{1, 2, 3}, 7)
+	l.Propose(8)
+	if got, _ := l.OnAck(1, 8); got != 7 {
+		t.Fatalf("one of three committed %v", got)
+	}
+	if got, _ := l.OnAck(3, 8); got != 8 {
+		t.Fatalf("two of three committed %v", got)
 	}
 }
