@@ -31,7 +31,7 @@ func (r *TxnHeader) Fields(c *jute.Coder) {
 //	setACL               Path ACL Version (the new one)
 //	check                Path Version (the checked one + 1)
 //	createSession        TimeOut
-//	closeSession         Paths (nil: the record is absent, as older servers wrote it)
+//	closeSession         Paths (nil: record and digest are absent, see Txn.Fields)
 //	multi                Parts
 //	error                Err
 type Body struct {
@@ -134,17 +134,44 @@ type Txn struct {
 }
 
 // Fields codes header, record and the optional digest; bytes after it are ignored.
+//
+// A closeSession without a record (Paths is nil) is written without a digest. A reader, Java's as
+// ours, asks whether anything follows the header, and would take the digest for the record.
 func (t *Txn) Fields(c *jute.Coder) {
 	t.Header.Fields(c)
 	if c.Err() != nil {
 		return
 	}
-	t.Body.Fields(c, t.Header.Type)
-	if c.Reading() {
-		t.HasDigest = c.Err() == nil && len(c.Rest()) >= 12
+	if !c.Reading() {
+		t.Body.Fields(c, t.Header.Type)
+		if t.HasDigest && !t.hasNoRecord() {
+			t.Digest.fields(c)
+		}
+		return
 	}
-	if t.HasDigest {
-		c.Int(&t.Digest.Version)
-		c.Long(&t.Digest.TreeDigest)
+	if t.Header.Type != OpCloseSession || !isDigestAlone(c.Rest()) {
+		t.Body.Fields(c, t.Header.Type)
 	}
+	if t.HasDigest = c.Err() == nil && len(c.Rest()) >= digestBytes; t.HasDigest {
+		t.Digest.fields(c)
+	}
+}
+
+func (t *Txn) hasNoRecord() bool { return t.Header.Type == OpCloseSession && t.Body.Paths == nil }
+
+func (d *Digest) fields(c *jute.Coder) {
+	c.Int(&d.Version)
+	c.Long(&d.TreeDigest)
+}
+
+const digestBytes = 12
+
+// isDigestAlone tells whether a digest follows the header of a closeSession, and no record: a
+// Java server with closeSessionTxn.enabled=false logs that, though no other can load it. Its
+// first four bytes are the version, which is 2, and as a record they would count two paths. Two
+// paths take at least 16 bytes, unless they are empty, and those would have no digest.
+func isDigestAlone(rest []byte) bool {
+	const twoEmptyPaths = "\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00"
+	return len(rest) == digestBytes && string(rest[:4]) == twoEmptyPaths[:4] &&
+		string(rest) != twoEmptyPaths
 }

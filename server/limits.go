@@ -82,6 +82,10 @@ const (
 	// Java learners refuse larger packets, and every applier knows the ephemerals.
 	closeSessionPathBytesMax = 512 << 10
 
+	// What a transaction has around its record: header, digest, a count. Java reads the whole
+	// as one field, so all of it together is bounded as a field is.
+	txnFixedBytes = 48
+
 	// A loop that holds no entry and no watch is woken when so many batches are unread, so
 	// that the feed behind it can be freed.
 	loopLagBatchesMax = 256

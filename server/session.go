@@ -216,7 +216,7 @@ func (c *core) planCloseSession(id int64) {
 		size += 4 + len(path)
 		return true
 	})
-	if c.closeSessionPaths && size <= closeSessionPathBytesMax {
+	if c.closeSessionPaths && size <= min(closeSessionPathBytesMax, c.fieldBytesMax-txnFixedBytes) {
 		c.txn.Body.Paths = paths
 	}
 	if s := c.sessions.get(id); s != nil {
