@@ -32,6 +32,11 @@ type Build struct {
 	Date    string // YYYY-MM-DD HH:MM UTC
 }
 
+// String is the line that tells an operator which build this is.
+func (b Build) String() string {
+	return fmt.Sprintf("Meerkat %s, built on %s", b.Version, b.Date)
+}
+
 // Options are what a server is started with.
 type Options struct {
 	Config *zoocfg.Config

@@ -79,12 +79,19 @@ func (e *LockedError) Error() string {
 // OS is the operating system's file system.
 var OS FS = osFS{}
 
+// What is in the files is nobody's but the server's and its group's: data that ACLs guard on the
+// wire must not be open to every user of the machine.
+const (
+	fileMode = 0o640
+	dirMode  = 0o750
+)
+
 type osFS struct{}
 
 type osFile struct{ *os.File }
 
 func openOS(name string, flag int) (File, error) {
-	f, err := os.OpenFile(name, flag, 0o644)
+	f, err := os.OpenFile(name, flag, fileMode)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +105,7 @@ func (osFS) OpenRead(name string) (File, error)  { return openOS(name, os.O_RDON
 func (osFS) OpenWrite(name string) (File, error) { return openOS(name, os.O_RDWR) }
 func (osFS) Rename(from, to string) error        { return os.Rename(from, to) }
 func (osFS) Remove(name string) error            { return os.Remove(name) }
-func (osFS) MkdirAll(dir string) error           { return os.MkdirAll(dir, 0o755) }
+func (osFS) MkdirAll(dir string) error           { return os.MkdirAll(dir, dirMode) }
 
 func (osFS) List(dir string) ([]string, error) {
 	d, err := os.Open(dir)
@@ -127,7 +134,7 @@ func (osFS) SyncDir(dir string) error {
 }
 
 func (osFS) Lock(name string) (io.Closer, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o644)
+	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
 		return nil, err
 	}

@@ -55,9 +55,11 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	root := &cobra.Command{
 		Use:           "meerkat",
 		Short:         "Meerkat is ZooKeeper in Go: a drop-in coordination server",
+		Version:       build().String(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

@@ -36,13 +36,17 @@ func TestExitCodes(t *testing.T) {
 	}{
 		"unknown command": {[]string{"serve"}, "", 2, "unknown command"},
 		"unknown flag":    {[]string{"server", "-x"}, "", 2, "unknown shorthand"},
-		"two files":       {[]string{"server", "a", "b"}, "", 2, "at most 1 arg"},
-		"no such file":    {[]string{"server", filepath.Join(dir, "none")}, "", 2, "none"},
-		"bad value":       {serve, data + "clientPort=two\n", 2, ":2: clientPort"},
-		"no client port":  {serve, data, 2, "clientPort"},
-		"TLS":             {serve, local + "0\nsecureClientPort=1\n", 2, "TLS"},
-		"unknown digest":  {serve, local + "0\nDigestAuthenticationProvider.digestAlg=X9\n", 2, "X9"},
-		"port in use":     {serve, local + port + "\n", 1, port},
+		"no address":      {[]string{"server", "--listen", "2181"}, "", 2, "want host:port"},
+		"no port":         {[]string{"server", "--listen", "localhost:zk"}, "", 2, `"zk" is no port`},
+		"file and flag": {append([]string{"server", "--data", dir}, "CFG"), local + "0\n", 2,
+			"--data and --listen are for a server without a zoo.cfg"},
+		"two files":      {[]string{"server", "a", "b"}, "", 2, "at most 1 arg"},
+		"no such file":   {[]string{"server", filepath.Join(dir, "none")}, "", 2, "none"},
+		"bad value":      {serve, data + "clientPort=two\n", 2, ":2: clientPort"},
+		"no client port": {serve, data, 2, "clientPort"},
+		"TLS":            {serve, local + "0\nsecureClientPort=1\n", 2, "TLS"},
+		"unknown digest": {serve, local + "0\nDigestAuthenticationProvider.digestAlg=X9\n", 2, "X9"},
+		"port in use":    {serve, local + port + "\n", 1, port},
 		"admin port in use": {serve, local + "0\nadmin.enableServer=true\n" +
 			"admin.serverAddress=127.0.0.1\nadmin.serverPort=" + port + "\n", 1, "admin.serverPort"},
 		"directory is file": {serve, "dataDir=" + file + "\nclientPort=0\n", 3, file},
@@ -168,7 +172,7 @@ func TestJSONLog(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := loadConfig(nil, c); err != nil || !strings.Contains(log.String(), want) {
+		if _, err := loadConfig(nil, builtIn{}, c); err != nil || !strings.Contains(log.String(), want) {
 			t.Errorf("%s: %v, %s", format, err, &log)
 		}
 	}

@@ -22,11 +22,13 @@ import (
 func serverCommand() *cobra.Command {
 	var logFormat, logLevel, pprofAddr string
 	var check bool
+	var in builtIn
 	cmd := &cobra.Command{
 		Use:   "server [zoo.cfg]",
 		Short: "Run a server",
 		Long: "Run a server with the configuration of a zoo.cfg. Without one: on 127.0.0.1:2181,\n" +
-			"with its data in ./meerkat-data. SIGTERM stops it cleanly.\n" +
+			"with its data in ./meerkat-data, unless --listen and --data say otherwise.\n" +
+			"SIGTERM stops it cleanly.\n" +
 			"With --check: tell whether it would start, and change nothing.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -34,7 +36,7 @@ func serverCommand() *cobra.Command {
 			if err != nil {
 				return &exitError{exitInvocation, err}
 			}
-			cfg, err := loadConfig(args, c)
+			cfg, err := loadConfig(args, in, c)
 			if err != nil {
 				return &exitError{exitInvocation, err}
 			}
@@ -49,6 +51,9 @@ func serverCommand() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&check, "check", false,
 		"read configuration and data, say what a start would, and end")
+	cmd.Flags().StringVar(&in.data, "data", "", "data directory, without a zoo.cfg")
+	cmd.Flags().StringVar(&in.listen, "listen", "",
+		"host:port for clients, without a zoo.cfg; no host: all interfaces")
 	cmd.Flags().StringVar(&logFormat, "log", "text", "log format: text or json")
 	cmd.Flags().StringVar(&logLevel, "log-level", "info", "log level: debug, info, warn or error")
 	cmd.Flags().StringVar(&pprofAddr, "pprof", "", "serve Go profiles over HTTP on this address")
@@ -76,35 +81,6 @@ func dumpOnQuit(ctx context.Context, c *console) {
 			return
 		}
 	}
-}
-
-// configText is the configuration file as it is, for operators who ask the running server.
-func configText(args []string) string {
-	if len(args) == 0 {
-		return ""
-	}
-	text, err := os.ReadFile(args[0])
-	if err != nil {
-		return "" // it was there a moment ago; nothing else depends on it
-	}
-	return string(text)
-}
-
-func loadConfig(args []string, c *console) (*zoocfg.Config, error) {
-	if len(args) == 0 {
-		cfg := zoocfg.Default()
-		addr, _ := cfg.ClientAddr() // the default has one
-		c.sayDefaults(addr, cfg.DataDir)
-		return cfg, nil
-	}
-	cfg, warnings, err := zoocfg.Load(args[0])
-	for _, w := range warnings {
-		c.logger.Warn(w.String())
-	}
-	if err != nil {
-		return nil, err
-	}
-	return cfg, nil
 }
 
 // rehearse tells whether a server would start; nothing has changed afterwards.

@@ -48,8 +48,7 @@ func versionCommand() *cobra.Command {
 		Short: "Print the version",
 		Args:  cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
-			b := build()
-			fmt.Fprintf(cmd.OutOrStdout(), "Meerkat %s, built on %s\n", b.Version, b.Date)
+			fmt.Fprintln(cmd.OutOrStdout(), build())
 		},
 	}
 }

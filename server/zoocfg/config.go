@@ -201,6 +201,7 @@ func Default() *Config {
 	c.DataDir = "./meerkat-data"
 	c.ClientPort = 2181
 	c.ClientPortAddress = "127.0.0.1"
+	c.MaxClientCnxns = 0 // whoever tries it out has one address for all clients
 	c.TickTime = 2000 * time.Millisecond
 	c.complete()
 	return c
