@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"unsafe"
 )
 
 // BytesMax is the longest string or buffer that a Reader accepts when none is configured:
@@ -22,7 +21,8 @@ var (
 //	bool     1 byte, 0 or 1 (any other value reads as true)
 //	int      4 bytes, big endian, two's complement
 //	long     8 bytes, big endian, two's complement
-//	ustring  int length, then so many bytes of text; -1 is null and reads as ""
+//	ustring  int length, then so many bytes of text; -1 is null (Null), which is not the same
+//	         as empty
 //	buffer   int length, then so many bytes; -1 is null (nil), which is not the same as empty
 //	vector   int count, then the elements; -1 is null (nil)
 type Coder struct {
@@ -145,18 +145,23 @@ func (c *Coder) length() int {
 	return n
 }
 
-// String codes a ustring. A string that was read aliases the input.
+// String codes a ustring, keeping Null apart from empty. A string that was read aliases the
+// input.
 func (c *Coder) String(v *string) {
 	if !c.reading {
+		if *v == Null {
+			c.buf = append(c.buf, 0xff, 0xff, 0xff, 0xff)
+			return
+		}
 		c.buf = binary.BigEndian.AppendUint32(c.buf, uint32(len(*v)))
 		c.buf = append(c.buf, *v...)
 		return
 	}
 	*v = ""
-	if n := c.length(); n > 0 {
-		if b := c.take(n); b != nil {
-			*v = unsafe.String(&b[0], n)
-		}
+	if n := c.length(); n >= 0 {
+		*v = text(c.take(n))
+	} else if c.err == nil {
+		*v = Null
 	}
 }
 

@@ -98,6 +98,9 @@ func (c *core) planCreate(o *operation, r *request, b *proto.Body) proto.Code {
 	if code := c.checkMode(o); code != proto.OK {
 		return code
 	}
+	if o.Path == jute.Null {
+		return proto.ErrMarshalling
+	}
 	slash := strings.LastIndexByte(o.Path, '/')
 	if slash < 0 || strings.IndexByte(o.Path, 0) >= 0 {
 		return proto.ErrBadArguments
@@ -137,13 +140,18 @@ func (c *core) planCreate(o *operation, r *request, b *proto.Body) proto.Code {
 	return proto.OK
 }
 
+// wantsTTL tells whether a create has one of the flags of a znode with a time to live.
+func (o *operation) wantsTTL() bool {
+	return o.Flags == proto.FlagPersistentTTL || o.Flags == proto.FlagPersistentSequentialTTL
+}
+
 // checkMode refuses unknown flags and a time to live that does not fit the flag
 // (EphemeralType.validateTTL). Stricter than Java: createTTL takes the TTL flags only.
 func (c *core) checkMode(o *operation) proto.Code {
 	if o.Flags < proto.FlagPersistent || o.Flags > proto.FlagPersistentSequentialTTL {
 		return proto.ErrBadArguments
 	}
-	ttlFlag := o.Flags == proto.FlagPersistentTTL || o.Flags == proto.FlagPersistentSequentialTTL
+	ttlFlag := o.wantsTTL()
 	switch {
 	case ttlFlag && !c.extendedTypes:
 		return proto.ErrUnimplemented
@@ -158,6 +166,9 @@ func (c *core) checkMode(o *operation) proto.Code {
 func appendSequence(path string, n int32) string { return fmt.Sprintf("%s%010d", path, n) }
 
 func (c *core) planDelete(o *operation, r *request, b *proto.Body) proto.Code {
+	if o.Path == jute.Null {
+		return proto.ErrMarshalling
+	}
 	slash := strings.LastIndexByte(o.Path, '/')
 	if slash < 0 || strings.IndexByte(o.Path, 0) >= 0 || isSpecial(o.Path) {
 		return proto.ErrBadArguments

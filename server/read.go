@@ -130,7 +130,7 @@ func (rd *reader) readNode(b []byte, op proto.Op, body []byte) ([]byte, proto.Co
 	var q proto.PathWatch
 	r := jute.ReaderMax(body, rd.srv.cfg.JuteMaxBuffer)
 	q.Fields(&r)
-	if r.Err() != nil {
+	if r.Err() != nil || q.Path == jute.Null {
 		return b, proto.ErrMarshalling
 	}
 	n := rd.get(q.Path)
@@ -296,6 +296,14 @@ func (rd *reader) path(body []byte) (path string, ok bool) {
 	return q.Path, r.Err() == nil
 }
 
+// absent is the answer to a request for a znode that is not there; a null path names none.
+func absent(path string) proto.Code {
+	if path == jute.Null {
+		return proto.ErrMarshalling
+	}
+	return proto.ErrNoNode
+}
+
 // getACL needs READ or ADMIN; without ADMIN the hashes of digest entries are hidden.
 func (rd *reader) getACL(b []byte, body []byte) ([]byte, proto.Code) {
 	path, ok := rd.path(body)
@@ -304,7 +312,7 @@ func (rd *reader) getACL(b []byte, body []byte) ([]byte, proto.Code) {
 	}
 	n := rd.root.Get(path)
 	if n == nil {
-		return b, proto.ErrNoNode
+		return b, absent(path)
 	}
 	admin := rd.allows(n, proto.PermAdmin)
 	if !admin && !rd.allows(n, proto.PermRead) {
@@ -334,7 +342,7 @@ func (rd *reader) getAllChildrenNumber(b []byte, body []byte) ([]byte, proto.Cod
 	}
 	n := rd.root.Get(path)
 	if n == nil {
-		return b, proto.ErrNoNode
+		return b, absent(path)
 	}
 	if !rd.allows(n, proto.PermRead) {
 		return b, proto.ErrNoAuth
@@ -348,13 +356,15 @@ func (rd *reader) getAllChildrenNumber(b []byte, body []byte) ([]byte, proto.Cod
 	return w.Bytes(), proto.OK
 }
 
-// getEphemerals lists the session's own ephemerals under a plain string prefix.
+// getEphemerals lists the session's own ephemerals under a plain string prefix; null, blank and
+// the root are under all.
 func (rd *reader) getEphemerals(b []byte, body []byte) ([]byte, proto.Code) {
 	prefix, ok := rd.path(body)
 	if !ok {
 		return b, proto.ErrMarshalling
 	}
-	all := strings.TrimSpace(prefix) == "" || prefix == "/"
+	bare := strings.TrimFunc(prefix, func(r rune) bool { return r <= ' ' }) // String.trim
+	all := prefix == jute.Null || bare == "" || bare == "/"
 	paths, seen := []string{}, 0
 	rd.root.Ephemerals(rd.session, func(path string) bool {
 		if all || strings.HasPrefix(path, prefix) {
@@ -383,7 +393,8 @@ func (rd *reader) multiRead(b []byte, body []byte) ([]byte, proto.Code) {
 			break
 		}
 		q.Fields(&r)
-		if r.Err() != nil || h.Op != proto.OpGetData && h.Op != proto.OpGetChildren {
+		if r.Err() != nil || q.Path == jute.Null ||
+			h.Op != proto.OpGetData && h.Op != proto.OpGetChildren {
 			return b, proto.ErrMarshalling
 		}
 		n, code := rd.root.Get(q.Path), proto.OK
@@ -431,18 +442,24 @@ func (rd *reader) watch(path string, table watchTable, mode watchMode) {
 
 // addWatch registers a watch in the loop's table.
 func (l *loop) addWatch(c *conn, path string, table watchTable, mode watchMode) {
-	if path == "" {
-		path = "/"
-	}
-	if l.watches.add(c, watchKey{path, table}, mode) {
+	if l.watches.add(c, watchKey{watchedPath(path), table}, mode) {
 		l.armed = true
 	}
 }
 
-// addWatch sets a persistent watch; the znode need not exist.
+// watchedPath is the path under which a watch stands: the empty one is the root's to a watch too.
+func watchedPath(path string) string {
+	if path == "" {
+		return "/"
+	}
+	return path
+}
+
+// addWatch sets a persistent watch; the znode need not exist. Stricter than Java: a null path,
+// on which nothing ever happens, is refused in both modes.
 func (rd *reader) addWatch(b []byte, body []byte) ([]byte, proto.Code) {
 	var q proto.PathType
-	if !decode(body, rd.srv.cfg.JuteMaxBuffer, q.Fields) {
+	if !decode(body, rd.srv.cfg.JuteMaxBuffer, q.Fields) || q.Path == jute.Null {
 		return b, proto.ErrMarshalling
 	}
 	switch q.Type {
@@ -468,12 +485,12 @@ func (rd *reader) selectWatches(op proto.Op, body []byte) proto.Code {
 		return proto.ErrMarshalling
 	}
 	selected := modesOf(q.Type)
-	if selected == nil {
+	if selected == nil || q.Path == jute.Null && op == proto.OpCheckWatches {
 		return proto.ErrMarshalling
 	}
 	found := false
 	for _, s := range selected {
-		k := watchKey{q.Path, s.table}
+		k := watchKey{watchedPath(q.Path), s.table}
 		if op == proto.OpRemoveWatches {
 			found = rd.loop.watches.drop(rd.conn, k, s.mode) || found
 		} else {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meerkat-zk/meerkat/jute"
 	"github.com/meerkat-zk/meerkat/proto"
 	"github.com/meerkat-zk/meerkat/tree"
 )
@@ -243,6 +244,7 @@ type job struct {
 	q     proto.SetWatches
 	table int // which list: data, exist, child, persistent, recursive
 	at    int // the next path of it
+	code  proto.Code
 }
 
 // setWatches answers a setWatches that is small, and makes a job of a larger one (false).
@@ -299,12 +301,13 @@ func (j *job) op() proto.Op {
 
 // jobDone answers a setWatches.
 func (l *loop) jobDone(j *job) {
-	b, at := beginReply(j.conn.nc.Buffer(), j.xid, l.root.Zxid(), proto.OK)
+	b, at := beginReply(j.conn.nc.Buffer(), j.xid, l.root.Zxid(), j.code)
 	l.reply(j.conn, b, at)
 	l.answered(j.conn, j.xid, j.op(), l.root.Zxid())
 }
 
-// step looks at the next slice of paths, and tells whether that was all.
+// step looks at the next slice of paths, and tells whether that was all. A null path ends it
+// with an error; the paths before it have their watches, as in Java.
 func (l *loop) step(j *job) bool {
 	lists := [...][]string{j.q.Data, j.q.Exist, j.q.Child, j.q.Persistent, j.q.PersistentRecursive}
 	for ; j.table < len(lists); j.table, j.at = j.table+1, 0 {
@@ -313,7 +316,12 @@ func (l *loop) step(j *job) bool {
 				return false
 			}
 			l.paths--
-			l.restore(j, lists[j.table][j.at])
+			path := lists[j.table][j.at]
+			if path == jute.Null {
+				j.code = proto.ErrMarshalling
+				return true
+			}
+			l.restore(j, path)
 		}
 	}
 	return true

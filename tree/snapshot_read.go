@@ -150,11 +150,13 @@ func (s *snapshotReader) appendBytes() bool {
 	return n >= 0
 }
 
-// string reads a string into memory of its own; null reads as "".
+// string reads a string into memory of its own.
 func (s *snapshotReader) string() string {
 	s.text = s.text[:0]
-	s.appendBytes()
-	return string(s.text)
+	if !s.appendBytes() {
+		return jute.Null
+	}
+	return jute.CopyText(s.text)
 }
 
 // seal compares a checksum with what was read so far.
@@ -231,7 +233,9 @@ func (s *snapshotReader) nodes(h *Head, open map[int64]bool) []entry {
 	var entries []entry
 	for s.err == nil {
 		s.text = s.text[:0]
-		s.appendBytes()
+		if !s.appendBytes() {
+			s.fail("a znode whose path is null")
+		}
 		pathBytes := len(s.text)
 		if string(s.text) == snapshotEnd {
 			break

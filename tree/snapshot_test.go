@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 	"testing/iotest"
 
@@ -93,6 +94,7 @@ func TestReadSnapshotRefuses(t *testing.T) {
 			r.int(2)
 			r.long(3)
 		}).seal().with(func(r *rawSnapshot) { r.int(1) }),
+		"null path": root().with(func(r *rawSnapshot) { r.int(-1) }).node("/a", -1, 0).end(),
 		"null ACL": new(rawSnapshot).header().with(func(r *rawSnapshot) {
 			r.int(0)
 			r.int(1)
@@ -350,4 +352,36 @@ func FuzzReadSnapshot(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A null scheme or id of an ACL is not an empty one, in the table and through a snapshot.
+func TestNullInACL(t *testing.T) {
+	h := NewHead(Options{})
+	ids := []proto.ID{{Scheme: "digest", ID: jute.Null}, {Scheme: "digest"},
+		{Scheme: jute.Null, ID: "x"}, {ID: "x"}, {Scheme: jute.Null, ID: jute.Null}, {}}
+	acl := func(i int) []proto.ACL { return []proto.ACL{{Perms: 31, ID: ids[i]}} }
+	for i := range ids {
+		hdr := proto.TxnHeader{Zxid: h.Zxid() + 1, Type: proto.OpCreate}
+		b := proto.Body{Path: fmt.Sprint("/", i), ACL: acl(i), ParentCversion: int32(i + 1)}
+		if err := h.Apply(&proto.Txn{Header: hdr, Body: b}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var b bytes.Buffer
+	if err := h.Freeze().WriteSnapshot(&b, SnapshotOptions{LastZxid: true}); err != nil {
+		t.Fatal(err)
+	}
+	back, err := ReadExact(&b, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range ids {
+		path := fmt.Sprint("/", i)
+		if got := h.ACL(h.Get(path)); !slices.Equal(got, acl(i)) {
+			t.Errorf("%s in the tree: %q", path, got)
+		}
+		if got := back.ACL(back.Get(path)); !slices.Equal(got, acl(i)) {
+			t.Errorf("%s after a snapshot: %q", path, got)
+		}
+	}
 }

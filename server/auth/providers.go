@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/meerkat-zk/meerkat/jute"
 	"github.com/meerkat-zk/meerkat/proto"
 )
 
@@ -85,7 +86,7 @@ func (p *Providers) isValid(scheme, id string) bool {
 
 // Fixup turns the ACL of a request into the one that is stored: duplicates go, "auth" becomes
 // the caller's own ids, and an entry that no provider accepts makes it ErrInvalidACL
-// (PrepRequestProcessor.fixupACL).
+// (PrepRequestProcessor.fixupACL). A null that has to be looked at makes it ErrMarshalling.
 //
 // Each entry "auth" becomes one for each identity: a request could grow a thousandfold. So their
 // bytes are taken from room, and what does not fit is an invalid ACL.
@@ -94,6 +95,9 @@ func (p *Providers) Fixup(
 ) ([]proto.ACL, proto.Code) {
 	if len(acl) == 0 {
 		return nil, proto.ErrInvalidACL
+	}
+	if comparesNull(acl) {
+		return nil, proto.ErrMarshalling
 	}
 	stored := make([]proto.ACL, 0, len(acl))
 	for _, a := range withoutDuplicates(acl) {
@@ -115,6 +119,8 @@ func (p *Providers) Fixup(
 			if len(stored) == before {
 				return nil, proto.ErrInvalidACL
 			}
+		case a.ID.ID == jute.Null && p.readsID(a.ID.Scheme):
+			return nil, proto.ErrMarshalling
 		case p.isValid(a.ID.Scheme, a.ID.ID):
 			stored = append(stored, a)
 		default:
@@ -122,6 +128,33 @@ func (p *Providers) Fixup(
 		}
 	}
 	return stored, proto.OK
+}
+
+// readsID tells whether it takes the id to judge an entry of the scheme.
+func (p *Providers) readsID(scheme string) bool {
+	return scheme == schemeWorld || p.Knows(scheme) && scheme != schemeEnsemble
+}
+
+// comparesNull tells whether one of the entries equals an earlier one up to a field of its own
+// that is null: to find duplicates, that field would have to be compared.
+func comparesNull(acl []proto.ACL) bool {
+	if !slices.ContainsFunc(acl, func(a proto.ACL) bool {
+		return a.ID.Scheme == jute.Null || a.ID.ID == jute.Null
+	}) {
+		return false
+	}
+	before := make(map[proto.ACL]struct{}, 2*len(acl)) // beginnings of entries, null behind them
+	for _, a := range acl {
+		perms := proto.ACL{Perms: a.Perms, ID: proto.ID{Scheme: jute.Null, ID: jute.Null}}
+		scheme := proto.ACL{Perms: a.Perms, ID: proto.ID{Scheme: a.ID.Scheme, ID: jute.Null}}
+		_, samePerms := before[perms]
+		_, sameScheme := before[scheme]
+		if a.ID.Scheme == jute.Null && samePerms || a.ID.ID == jute.Null && sameScheme {
+			return true
+		}
+		before[perms], before[scheme] = struct{}{}, struct{}{}
+	}
+	return false
 }
 
 // withoutDuplicates keeps the first of equal entries, in order. A request can hold 80,000

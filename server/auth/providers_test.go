@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/meerkat-zk/meerkat/jute"
 	"github.com/meerkat-zk/meerkat/proto"
 )
 
@@ -238,6 +239,45 @@ func TestFixupRemovesDuplicatesInOrder(t *testing.T) {
 		got, code := p.Fixup(acl, nil, new(1<<20))
 		if code != proto.OK || !slices.Equal(got, want) {
 			t.Errorf("%d: %v, %d entries", n, code, len(got))
+		}
+	}
+}
+
+// Answers of a real server (3.8.0): a null is refused by the code of an exception where Java
+// looks at it, and not where it does not.
+func TestFixupNull(t *testing.T) {
+	const null = jute.Null
+	ensemble := providers(t, func(c *Config) { c.Ensemble = true })
+	ids := []proto.ID{id("digest", "u:1")}
+	open := entry(31, "world", "anyone")
+	const invalid, marshalling = proto.ErrInvalidACL, proto.ErrMarshalling
+	for i, c := range []struct {
+		acl  []proto.ACL
+		want proto.Code
+	}{
+		{[]proto.ACL{entry(31, null, "x")}, invalid},
+		{[]proto.ACL{entry(31, null, null)}, invalid},
+		{[]proto.ACL{entry(31, "world", null)}, marshalling},
+		{[]proto.ACL{entry(31, "digest", null)}, marshalling},
+		{[]proto.ACL{entry(31, "ip", null)}, marshalling},
+		{[]proto.ACL{entry(31, "nope", null)}, invalid},
+		{[]proto.ACL{entry(31, "ensemble", null)}, invalid},
+		{[]proto.ACL{entry(31, "auth", null)}, proto.OK},
+		{[]proto.ACL{open, entry(31, "auth", null)}, proto.OK},
+		{[]proto.ACL{entry(31, "auth", null), open}, proto.OK},
+		{[]proto.ACL{entry(1, "auth", null), entry(31, "auth", "")}, proto.OK},
+		{[]proto.ACL{entry(31, "auth", null), entry(31, "auth", "")}, proto.OK},
+		{[]proto.ACL{entry(31, "auth", ""), entry(31, "auth", null)}, marshalling},
+		{[]proto.ACL{entry(31, "auth", null), entry(31, "auth", null)}, marshalling},
+		{[]proto.ACL{open, entry(31, null, "x")}, marshalling},
+		{[]proto.ACL{open, entry(1, null, "x")}, invalid},
+		{[]proto.ACL{entry(31, null, "x"), open}, invalid},
+		{[]proto.ACL{entry(31, null, "x"), entry(31, null, "x")}, marshalling},
+		{[]proto.ACL{open, entry(31, "world", null)}, marshalling},
+		{[]proto.ACL{entry(31, "ip", "127.0.0.1"), entry(1, "ip", null)}, marshalling},
+	} {
+		if _, code := ensemble.Fixup(c.acl, ids, new(1<<20)); code != c.want {
+			t.Errorf("%d: %q: %v, not %v", i, c.acl, code, c.want)
 		}
 	}
 }

@@ -235,14 +235,14 @@ func acl(a *args) []proto.ACL {
 		return nil
 	}
 	entries := make([]proto.ACL, 0, len(list))
-	for _, text := range list {
-		first, last := strings.Index(text, ":"), strings.LastIndex(text, ":")
+	for _, word := range list {
+		first, last := strings.Index(word, ":"), strings.LastIndex(word, ":")
 		if first < 0 || first == last {
-			a.err = fmt.Errorf("%q is not scheme:id:perms", text)
+			a.err = fmt.Errorf("%q is not scheme:id:perms", word)
 			return nil
 		}
-		e := proto.ACL{ID: proto.ID{Scheme: text[:first], ID: text[first+1 : last]}}
-		for _, letter := range text[last+1:] {
+		e := proto.ACL{ID: proto.ID{Scheme: text(word[:first]), ID: text(word[first+1 : last])}}
+		for _, letter := range word[last+1:] {
 			e.Perms |= 1 << strings.IndexRune(permLetters, letter)
 		}
 		entries = append(entries, e)

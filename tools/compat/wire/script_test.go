@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meerkat-zk/meerkat/jute"
 	"github.com/meerkat-zk/meerkat/tools/compat/target"
 )
 
@@ -249,11 +250,20 @@ func parseArgs(words []string) (*args, error) {
 	return a, nil
 }
 
+// at is a positional argument; "null" is what it says.
 func (a *args) at(i int) string {
-	if i < len(a.positional) {
-		return a.positional[i]
+	if i >= len(a.positional) {
+		return ""
 	}
-	return ""
+	return text(a.positional[i])
+}
+
+// text is a word as a string of a record.
+func text(word string) string {
+	if word == "null" {
+		return jute.Null
+	}
+	return word
 }
 
 func (a *args) has(key string) bool { _, has := a.values[key]; return has }
@@ -270,14 +280,19 @@ func (a *args) number(key string, otherwise int64) int64 {
 	return n
 }
 
-// list is a value of several parts between commas; "null" and "empty" are what they say.
+// list is a value of several parts between commas; "null" and "empty" are what they say, as is a
+// part "null".
 func (a *args) list(key string) []string {
-	switch text, has := a.values[key]; {
-	case !has, text == "empty":
+	switch list, has := a.values[key]; {
+	case !has, list == "empty":
 		return []string{}
-	case text == "null":
+	case list == "null":
 		return nil
 	default:
-		return strings.Split(text, ",")
+		parts := strings.Split(list, ",")
+		for i := range parts {
+			parts[i] = text(parts[i])
+		}
+		return parts
 	}
 }

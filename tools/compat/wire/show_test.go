@@ -119,6 +119,9 @@ func (p *play) stat(s *proto.Stat) string {
 
 // showText prints a string as it is when it is plain.
 func showText(s string) string {
+	if s == jute.Null {
+		return "null"
+	}
 	plain := s != ""
 	for _, r := range s {
 		plain = plain && r > ' ' && r < 0x7f && r != '"'
@@ -152,13 +155,20 @@ func showNames(list []string) string {
 	return "names=[" + strings.Join(sorted, " ") + "]"
 }
 
+func orNull(s string) string {
+	if s == jute.Null {
+		return "null"
+	}
+	return s
+}
+
 func showACL(list []proto.ACL) string {
 	if list == nil {
 		return "null"
 	}
 	entries := make([]string, len(list))
 	for i, e := range list {
-		entries[i] = e.ID.Scheme + ":" + e.ID.ID + ":"
+		entries[i] = orNull(e.ID.Scheme) + ":" + orNull(e.ID.ID) + ":"
 		for bit, letter := range permLetters {
 			if e.Perms>>bit&1 != 0 {
 				entries[i] += string(letter)
