@@ -86,18 +86,17 @@ func (s *Server) recover(readLog func(wal.Options, proto.Zxid, func(proto.Zxid, 
 func Check(o Options) error {
 	s := &Server{cfg: o.Config, logger: o.Logger}
 	if err := s.configure(o); err != nil {
-		return fmt.Errorf("%w: %w", ErrConfig, err)
+		return err
 	}
 	return errors.Join(s.sayUnserved(), s.checkAddrs(), s.checkFiles())
 }
 
 // checkAddrs looks for addresses that cannot be, and for ports that are wanted twice.
 func (s *Server) checkAddrs() error {
-	addr, err := s.clientAddr()
-	if err != nil {
-		return err
+	var ports []port
+	if addr, ok := s.cfg.ClientAddr(); ok {
+		ports = append(ports, port{"clientPort", addr})
 	}
-	ports := []port{{"clientPort", addr}}
 	for _, h := range httpPorts(s.cfg) {
 		ports = append(ports, h.port)
 	}

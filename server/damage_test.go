@@ -549,6 +549,10 @@ func TestCheck(t *testing.T) {
 		{func(c *zoocfg.Config) { c.ClientPort = -1 }, ErrConfig, []string{"clientPort is not set"}},
 		{func(c *zoocfg.Config) { c.SecureClientPort = 1 }, ErrConfig, []string{"TLS"}},
 		{func(c *zoocfg.Config) { c.DigestAlg = "X9" }, ErrConfig, []string{"X9"}},
+		{func(c *zoocfg.Config) { c.RequireClientSASL = true }, ErrConfig, []string{"SASL"}},
+		{func(c *zoocfg.Config) {
+			c.EnforceAuth, c.EnforceAuthSchemes = true, []string{"digest", "x509"}
+		}, ErrConfig, []string{`no provider of the scheme "x509"`}},
 		{func(c *zoocfg.Config) { c.ClientPortAddress = "256.0.0.1:x" }, ErrListen,
 			[]string{"clientPort", "256.0.0.1"}},
 		{func(c *zoocfg.Config) {

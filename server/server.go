@@ -99,9 +99,15 @@ type Server struct {
 
 // What a Start can fail for, besides the data directory. Test with errors.Is.
 var (
-	ErrConfig = errors.New("server: the configuration cannot be served")
-	ErrListen = errors.New("server: a port cannot be opened")
+	ErrConfig = errors.New("the configuration cannot be served")
+	ErrListen = errors.New("a port cannot be opened")
 )
+
+// A configError is an ErrConfig that begins with its place in the file.
+type configError struct{ error }
+
+func (*configError) Is(target error) bool { return target == ErrConfig }
+func (e *configError) Unwrap() error      { return e.error }
 
 // Start brings a server up: it takes the data directory, recovers, and listens. When it
 // returns without an error, clients are served.
@@ -119,7 +125,7 @@ func Start(o Options) (*Server, error) {
 	}
 	s.slowSlots = make(chan struct{}, slowReadsMax(o.Loops))
 	if err := s.configure(o); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+		return nil, err
 	}
 	if err := s.sayUnserved(); err != nil {
 		return nil, err
@@ -168,65 +174,41 @@ func (s *Server) configure(o Options) (err error) {
 	s.compression = wal.CompressionDefault
 	if c.HasSnapshotCompression {
 		if s.compression, err = wal.ParseCompression(c.SnapshotCompression); err != nil {
-			return err
+			return &configError{c.Errorf("snapshot.compression.method", "%v", err)}
 		}
 	}
 	s.whitelist = map[string]bool{}
 	for _, w := range c.FourLetterWords {
 		s.whitelist[w] = true
 	}
-	// AuthenticationHelper: the older switch means the newer one with the scheme sasl.
-	switch {
-	case c.RequireClientSASL:
-		s.authSchemes = []string{"sasl"}
-	case c.EnforceAuth:
-		s.authSchemes = c.EnforceAuthSchemes
-	}
+	s.authSchemes = c.AuthSchemes()
 	s.providers, err = auth.New(auth.Config{
 		DigestEnabled: c.DigestAuth, DigestAlg: c.DigestAlg, SuperDigest: c.SuperDigest,
 		EnsembleNames: c.EnsembleAuthNames,
 		Ensemble:      c.HasAuthProvider("EnsembleAuthenticationProvider"),
 		SASL:          c.HasAuthProvider("SASLAuthenticationProvider"),
 	})
-	return err
+	if err != nil {
+		return &configError{c.Errorf("DigestAuthenticationProvider.digestAlg", "%v", err)}
+	}
+	for _, scheme := range s.authSchemes {
+		if !s.providers.Knows(scheme) {
+			return &configError{c.Errorf("enforce.auth.schemes", "there is no provider of the scheme %q "+
+				"here", scheme)}
+		}
+	}
+	return nil
 }
 
 // sayUnserved warns of what the configuration asks for and this release does not do. What
 // clients would miss at once is an error.
 func (s *Server) sayUnserved() error {
-	c := s.cfg
-	if c.SecureClientPort >= 0 {
-		return fmt.Errorf("%w: secureClientPort: TLS is not served by this release; "+
-			"remove the key, or put a TLS proxy before clientPort", ErrConfig)
+	warnings, err := s.cfg.Served()
+	for _, w := range warnings {
+		s.logger.Warn(w.String())
 	}
-	if !c.Alone() {
-		return fmt.Errorf("%w: this server is one of several of an ensemble, and this release "+
-			"serves standalone only: a single voter, or no server lines", ErrConfig)
-	}
-	for _, x := range []struct {
-		asked bool
-		keys  string
-	}{
-		{c.Admin.Enable && (c.Admin.ForceHTTPS || c.Admin.PortUnification ||
-			c.Admin.NeedClientAuth), "admin.forceHttps, admin.portUnification, admin.needClientAuth"},
-		{c.Metrics.HTTPSPort >= 0, "metricsProvider.httpsPort, metricsProvider.ssl.*"},
-		{c.ClientPortUnification, "client.portUnification"},
-		{c.ReadOnlyMode, "readonlymode.enabled"},
-		{c.LocalSessions, "localSessionsEnabled"},
-		{len(c.SuperUsers) > 0, "superUser"},
-		{!c.DBAutocreate, "db.autocreate=false"},
-		{c.AuditEnable, "audit.enable"},
-		{c.ConnectionThrottle.Tokens > 0, "connection_throttle_*"},
-		{c.RequestThrottle.MaxRequests > 0, "request_throttle_*"},
-		{c.ThrottledOpWait > 0, "throttled_op_wait_time"},
-		{c.LargeRequestThreshold > 0, "largeRequestThreshold"},
-		{c.FlushDelay > 0, "flushDelay"},
-		{c.HasAuthProvider("SASLAuthenticationProvider"), "authProvider.*: SASL logins"},
-	} {
-		if x.asked {
-			s.logger.Warn("the configuration asks for what this release does not do",
-				"keys", x.keys)
-		}
+	if err != nil {
+		return &configError{err}
 	}
 	return nil
 }
@@ -234,26 +216,15 @@ func (s *Server) sayUnserved() error {
 // checkPort finds out whether the client port can be had, before any file is touched: the other
 // server there may be the one that has the files.
 func (s *Server) checkPort() error {
-	addr, err := s.clientAddr()
-	if err != nil {
-		return err
-	}
+	addr, _ := s.cfg.ClientAddr() // sayUnserved has seen it
 	l, err := net.Listen("tcp", addr)
 	if err == nil {
 		err = l.Close()
 	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrListen, err)
+		return fmt.Errorf("%w: clientPort: %w", ErrListen, err)
 	}
 	return nil
-}
-
-func (s *Server) clientAddr() (string, error) {
-	addr, ok := s.cfg.ClientAddr()
-	if !ok {
-		return "", fmt.Errorf("%w: clientPort is not set, so no client could ever connect", ErrConfig)
-	}
-	return addr, nil
 }
 
 // openFiles makes and locks the directories.

@@ -37,7 +37,7 @@ type Providers struct {
 func New(cfg Config) (*Providers, error) {
 	hash, ok := hashOf(cfg.DigestAlg)
 	if !ok {
-		return nil, fmt.Errorf("auth: unknown digest algorithm %q (want one of %s)",
+		return nil, fmt.Errorf("unknown digest algorithm %q (want one of %s)",
 			cfg.DigestAlg, strings.Join(DigestAlgs(), ", "))
 	}
 	cfg.EnsembleNames = slices.Clone(cfg.EnsembleNames)

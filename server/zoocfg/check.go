@@ -58,7 +58,8 @@ func (p *parser) raise(name string, v *int, least int) {
 func (p *parser) checkPorts() {
 	for _, name := range []string{"clientPort", "secureClientPort"} {
 		address := name + "Address"
-		if p.given(address) && !p.given(name) {
+		none := !p.given(name) || name == "secureClientPort" && p.c.SecureClientPort < 0
+		if p.given(address) && none {
 			p.fail(p.seen[address], address, "is set, but %s is not", name)
 		}
 	}
@@ -194,12 +195,8 @@ func (p *parser) checkMembers() {
 }
 
 func (p *parser) checkEnsemble(voters int) {
-	if p.c.Quorum.InitLimit == 0 {
-		p.fail(p.seen["initLimit"], "", "initLimit is not set")
-	}
-	if p.c.Quorum.SyncLimit == 0 {
-		p.fail(p.seen["syncLimit"], "", "syncLimit is not set")
-	}
+	p.checkLimit("initLimit", p.c.Quorum.InitLimit)
+	p.checkLimit("syncLimit", p.c.Quorum.SyncLimit)
 	if !p.c.Quorum.LeaderServes && p.c.Alone() {
 		p.fail(p.seen["leaderServes"], "leaderServes",
 			"is no, but this server is the only voter and so always leads: nobody would serve")
@@ -210,6 +207,18 @@ func (p *parser) checkEnsemble(voters int) {
 		p.warn(position{}, "no failure is survived by fewer than 3 servers")
 	case voters%2 == 0:
 		p.warn(position{}, "%d servers survive no more failures than %d would", voters, voters-1)
+	}
+}
+
+// checkLimit refuses ticks that an ensemble cannot be without. Below 0 no other server can join.
+func (p *parser) checkLimit(name string, ticks int) {
+	switch {
+	case ticks == 0:
+		p.fail(p.seen[name], "", "%s is not set", name)
+	case ticks < 0 && p.c.Alone():
+		p.warn(p.seen[name], "%s: below 0 no other server can join", name)
+	case ticks < 0:
+		p.fail(p.seen[name], name, "%d is too small (want 1 or more)", ticks)
 	}
 }
 

@@ -88,6 +88,8 @@ type Config struct {
 	EnforceAuth              bool
 	EnforceAuthSchemes       []string
 	RequireClientSASL        bool
+	RequireClientAuthScheme  string
+	ServeWithoutSASL         bool // meerkat.serveWithoutSASL
 	EnsembleAuthNames        []string
 	AllowSASLFailedClients   bool
 	LetAnySASLUserDoX        string
@@ -108,6 +110,8 @@ type Config struct {
 
 	// Quorum is what only members of an ensemble heed.
 	Quorum Quorum
+
+	places map[string]position // of the keys in the file, by name without prefix
 }
 
 // Admin is the HTTP server of admin.*.
@@ -233,7 +237,7 @@ func (c *Config) complete() {
 	if c.MinSessionTimeout < 0 {
 		c.MinSessionTimeout = 2 * c.TickTime
 	}
-	if c.MaxSessionTimeout < 0 {
+	if c.MaxSessionTimeout == -time.Millisecond {
 		c.MaxSessionTimeout = 20 * c.TickTime
 	}
 	if c.MaxWriteQueuePoll < 0 {

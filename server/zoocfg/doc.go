@@ -8,11 +8,13 @@
 // A property of the Java virtual machine, zookeeper.X, is a key here, with the prefix and
 // without. A key that only steers Java's own machinery is accepted and has no effect. A key
 // that nobody knows is a warning that names the nearest known one; a value that cannot be is
-// an error with its file and line. Where Java corrects a value and goes on, so do we, with a
-// warning.
+// an error with its file and line where Java's own parser refuses it. Where Java corrects a value
+// and goes on, or takes a word for its opposite, so do we, with a warning (loose.go).
 //
 // Invariants: a [Config] is complete (each field has its default), and a plain value: nothing
 // here keeps it.
+//
+// What is read and checked but not served by this release is in unserved.go and served.go.
 //
 // Never: creates a directory, opens a port, reads the environment, knows what a key does.
 //

@@ -2,6 +2,7 @@ package zoocfg
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -99,7 +100,7 @@ func fileKeys() []key {
 		{"preAllocSize", "65536", kib(kibAtMost, func(c *Config) *int64 {
 			return &c.PreAllocBytes
 		}), "by how much a log file is made longer ahead of its writes"},
-		{"snapCount", "100000", intIn(anyInt, func(c *Config) *int { return &c.SnapCount }),
+		{"snapCount", "100000", number(anyInt, func(c *Config) *int { return &c.SnapCount }),
 			"transactions between snapshots, at least 2"},
 		{"snapSizeLimitInKb", "4194304", kib(kibOrNone, func(c *Config) *int64 {
 			return &c.SnapSizeLimitBytes
@@ -113,7 +114,7 @@ func fileKeys() []key {
 		{"autopurge.purgeInterval", "1m", interval(func(c *Config) *time.Duration {
 			return &c.PurgeInterval
 		}), "old files are removed after a snapshot, at most once in this time; 0: never (as Java)"},
-		{"forceSync", "yes", yesNo(func(c *Config) *bool { return &c.ForceSync }),
+		{"forceSync", "yes", unlessNo.kind(func(c *Config) *bool { return &c.ForceSync }),
 			"sync the log to disk before a write is acknowledged"},
 		{"fsync.warningthresholdms", "1000", millis(zeroOrMore, func(c *Config) *time.Duration {
 			return &c.FsyncWarning
@@ -124,7 +125,7 @@ func fileKeys() []key {
 		{"maxWriteQueuePollTime", "", millis(zeroOrMore, func(c *Config) *time.Duration {
 			return &c.MaxWriteQueuePoll
 		}), "how long an idle log waits under flushDelay; a third of it without the key"},
-		{"maxBatchSize", "1000", intIn(zeroOrMore, func(c *Config) *int {
+		{"maxBatchSize", "1000", number(zeroOrMore, func(c *Config) *int {
 			return &c.MaxBatchSize
 		}), "writes after which a sync waits no longer; 0: no bound"},
 		{"digest.enabled", "true", boolean(func(c *Config) *bool { return &c.DigestEnabled }),
@@ -142,7 +143,12 @@ func compression() kind {
 	set := k.set
 	k.set = func(c *Config, suffix, value string) error {
 		c.HasSnapshotCompression = true
-		return set(c, suffix, value)
+		if set(c, suffix, value) == nil {
+			return nil
+		}
+		c.SnapshotCompression = ""
+		return &oddity{text: fmt.Sprintf("%q counts as no compression, as for Java; write one of "+
+			"gz, snappy and zstd, or leave the key out for snappy", value)}
 	}
 	return k
 }
@@ -154,9 +160,7 @@ func clientKeys() []key {
 		{"clientPortAddress", "", address(func(c *Config) *string {
 			return &c.ClientPortAddress
 		}), "interface of clientPort; all without it"},
-		{"secureClientPort", "", intIn(port, func(c *Config) *int {
-			return &c.SecureClientPort
-		}), "port for clients over TLS"},
+		{"secureClientPort", "", securePort(), "port for clients over TLS; 0: none"},
 		{"secureClientPortAddress", "", address(func(c *Config) *string {
 			return &c.SecureClientPortAddress
 		}), "interface of secureClientPort; all without it"},
@@ -172,7 +176,7 @@ func clientKeys() []key {
 		{"maxClientCnxns", "60", intIn(zeroOrMore, func(c *Config) *int {
 			return &c.MaxClientCnxns
 		}), "connections from one address; 0: no limit"},
-		{"maxCnxns", "0", intIn(zeroOrMore, func(c *Config) *int { return &c.MaxCnxns }),
+		{"maxCnxns", "0", number(zeroOrMore, func(c *Config) *int { return &c.MaxCnxns }),
 			"client connections in all; 0: no limit"},
 		{"nio.sessionlessCnxnTimeout", "10000", millis(oneOrMore,
 			func(c *Config) *time.Duration { return &c.SessionlessTimeout }),
@@ -186,21 +190,49 @@ func clientKeys() []key {
 	}
 }
 
+// securePort is a port; 0 is none, as for Java 3.8.
+func securePort() kind {
+	k := intIn(port, func(c *Config) *int { return &c.SecureClientPort })
+	set := k.set
+	k.set = func(c *Config, suffix, value string) error {
+		err := set(c, suffix, value)
+		if err == nil && c.SecureClientPort == 0 {
+			c.SecureClientPort = -1
+			return &oddity{text: "0 counts as no port for TLS, as for Java"}
+		}
+		return err
+	}
+	return k
+}
+
+// leastTimeout is a time of which -1 alone stands for the default; what is below that is no bound.
+func leastTimeout() kind {
+	k := strictMillis(anyInt, func(c *Config) *time.Duration { return &c.MinSessionTimeout })
+	set := k.set
+	k.set = func(c *Config, suffix, value string) error {
+		err := set(c, suffix, value)
+		if err == nil && c.MinSessionTimeout < -time.Millisecond {
+			c.MinSessionTimeout = 0
+			return &oddity{text: value + " counts as 0: clients may ask for any timeout"}
+		}
+		return err
+	}
+	return k
+}
+
 func sessionKeys() []key {
 	return []key{
-		{"tickTime", "3000", millis(oneOrMore, func(c *Config) *time.Duration {
+		{"tickTime", "3000", strictMillis(oneOrMore, func(c *Config) *time.Duration {
 			return &c.TickTime
 		}), "the unit of time of sessions and of the ensemble"},
-		{"minSessionTimeout", "-1", millis(minusOneUp, func(c *Config) *time.Duration {
-			return &c.MinSessionTimeout
-		}), "least session timeout; -1: two ticks"},
-		{"maxSessionTimeout", "-1", millis(minusOneUp, func(c *Config) *time.Duration {
+		{"minSessionTimeout", "-1", leastTimeout(), "least session timeout; -1: two ticks"},
+		{"maxSessionTimeout", "-1", strictMillis(anyInt, func(c *Config) *time.Duration {
 			return &c.MaxSessionTimeout
 		}), "greatest session timeout; -1: twenty ticks"},
-		{"localSessionsEnabled", "false", boolean(func(c *Config) *bool {
+		{"localSessionsEnabled", "false", strictBoolean(func(c *Config) *bool {
 			return &c.LocalSessions
 		}), "sessions that only their own server knows"},
-		{"localSessionsUpgradingEnabled", "false", boolean(func(c *Config) *bool {
+		{"localSessionsUpgradingEnabled", "false", strictBoolean(func(c *Config) *bool {
 			return &c.LocalSessionsUpgrading
 		}), "make a local session global when it creates an ephemeral"},
 		{"closeSessionTxn.enabled", "true", boolean(func(c *Config) *bool {
@@ -221,10 +253,10 @@ const (
 
 func treeKeys() []key {
 	return []key{
-		{"jute.maxbuffer", "1048575", intIn(oneOrMore, func(c *Config) *int {
+		{"jute.maxbuffer", "1048575", number(oneOrMore, func(c *Config) *int {
 			return &c.JuteMaxBuffer
 		}), "largest request, in bytes"},
-		{"jute.maxbuffer.extrasize", "", intIn(anyInt, func(c *Config) *int {
+		{"jute.maxbuffer.extrasize", "", number(anyInt, func(c *Config) *int {
 			return &c.JuteMaxBufferExtra
 		}), "what a stored record may have beyond jute.maxbuffer, in bytes, at least 1024"},
 		{"enforceQuota", "false", boolean(func(c *Config) *bool { return &c.EnforceQuota }),
@@ -238,7 +270,7 @@ func treeKeys() []key {
 		{"znode.container.checkIntervalMs", "60000", millis(oneOrMore,
 			func(c *Config) *time.Duration { return &c.ContainerCheckInterval }),
 			"time between searches for containers and TTL znodes to delete"},
-		{"znode.container.maxPerMinute", "10000", intIn(oneOrMore, func(c *Config) *int {
+		{"znode.container.maxPerMinute", "10000", number(oneOrMore, func(c *Config) *int {
 			return &c.ContainerMaxPerMinute
 		}), "most of them deleted in a minute"},
 		{"znode.container.maxNeverUsedIntervalMs", "0", millis(longMillis,
@@ -288,25 +320,25 @@ func throttleKeys() []key {
 		return func(c *Config) *int { return field(&c.ConnectionThrottle) }
 	}
 	return []key{
-		{"globalOutstandingLimit", "1000", intIn(oneOrMore, func(c *Config) *int {
+		{"globalOutstandingLimit", "1000", number(atLeastOne, func(c *Config) *int {
 			return &c.GlobalOutstandingLimit
 		}), "requests in flight above which busy connections are not read"},
-		{"largeRequestMaxBytes", "104857600", intIn(bytesOrNone, func(c *Config) *int64 {
+		{"largeRequestMaxBytes", "104857600", number(bytesOrNone, func(c *Config) *int64 {
 			return &c.LargeRequestMaxBytes
 		}), "bytes of large requests in flight"},
-		{"largeRequestThreshold", "-1", intIn(bytesOrNone, func(c *Config) *int64 {
+		{"largeRequestThreshold", "-1", number(bytesOrNone, func(c *Config) *int64 {
 			return &c.LargeRequestThreshold
 		}), "bytes from which a request is large; -1: none is"},
 		{"throttled_op_wait_time", "0", millis(anyInt, func(c *Config) *time.Duration {
 			return &c.ThrottledOpWait
 		}), "a request that waited longer is refused; 0 or less: none is"},
-		{"connection_throttle_tokens", "0", intIn(zeroOrMore, throttle(
+		{"connection_throttle_tokens", "0", number(zeroOrMore, throttle(
 			func(t *ConnectionThrottle) *int { return &t.Tokens })),
 			"size of the bucket that new connections draw from; 0: off"},
 		{"connection_throttle_fill_time", "1", millis(oneOrMore,
 			func(c *Config) *time.Duration { return &c.ConnectionThrottle.FillTime }),
 			"time between fillings of the bucket"},
-		{"connection_throttle_fill_count", "1", intIn(zeroOrMore, throttle(
+		{"connection_throttle_fill_count", "1", number(zeroOrMore, throttle(
 			func(t *ConnectionThrottle) *int { return &t.FillCount })),
 			"tokens of one filling"},
 		{"connection_throttle_freeze_time", "-1", millis(anyInt,
@@ -324,16 +356,16 @@ func throttleKeys() []key {
 		{"connection_throttle_weight_enabled", "false", boolean(func(c *Config) *bool {
 			return &c.ConnectionThrottle.Weighted
 		}), "kinds of sessions draw different numbers of tokens"},
-		{"connection_throttle_global_session_weight", "3", intIn(oneOrMore, throttle(
+		{"connection_throttle_global_session_weight", "3", number(oneOrMore, throttle(
 			func(t *ConnectionThrottle) *int { return &t.GlobalWeight })),
 			"tokens for a global session"},
-		{"connection_throttle_local_session_weight", "1", intIn(oneOrMore, throttle(
+		{"connection_throttle_local_session_weight", "1", number(oneOrMore, throttle(
 			func(t *ConnectionThrottle) *int { return &t.LocalWeight })),
 			"tokens for a local session"},
-		{"connection_throttle_renew_session_weight", "2", intIn(oneOrMore, throttle(
+		{"connection_throttle_renew_session_weight", "2", number(oneOrMore, throttle(
 			func(t *ConnectionThrottle) *int { return &t.RenewWeight })),
 			"tokens for a session that comes back"},
-		{"request_throttle_max_requests", "0", intIn(zeroOrMore, func(c *Config) *int {
+		{"request_throttle_max_requests", "0", number(zeroOrMore, func(c *Config) *int {
 			return &c.RequestThrottle.MaxRequests
 		}), "requests in flight above which others wait; 0: off"},
 		{"request_throttle_stall_time", "100", millis(zeroOrMore,
@@ -356,7 +388,7 @@ func throttleKeys() []key {
 
 func authKeys() []key {
 	return []key{
-		{"skipACL", "no", yesNo(func(c *Config) *bool { return &c.SkipACL }),
+		{"skipACL", "no", onlyYes.kind(func(c *Config) *bool { return &c.SkipACL }),
 			"check no ACL at all"},
 		{"enableEagerACLCheck", "false", boolean(func(c *Config) *bool {
 			return &c.EagerACLCheck
@@ -387,6 +419,12 @@ func authKeys() []key {
 		{"enforce.auth.schemes", "", list(func(c *Config) *[]string {
 			return &c.EnforceAuthSchemes
 		}), "schemes that count for enforce.auth.enabled"},
+		{"requireClientAuthScheme", "", text(func(c *Config) *string {
+			return &c.RequireClientAuthScheme
+		}), "sasl: taken as sessionRequireClientSASLAuth (Java does not read the key)"},
+		{serveWithoutSASL, "false", boolean(func(c *Config) *bool {
+			return &c.ServeWithoutSASL
+		}), "let clients in although the file demands SASL, which is not served (not of ZooKeeper)"},
 		{"ensembleAuthName", "", list(func(c *Config) *[]string {
 			return &c.EnsembleAuthNames
 		}), "names that a client may give to the ensemble scheme"},
@@ -426,13 +464,13 @@ func superUser() kind {
 
 func adminKeys() []key {
 	return []key{
-		{"admin.enableServer", "false", boolean(func(c *Config) *bool {
+		{"admin.enableServer", "false", unlessFalse.kind(func(c *Config) *bool {
 			return &c.Admin.Enable
 		}), "the HTTP server for operators (Java before 3.10: true)"},
 		{"admin.serverAddress", "0.0.0.0", address(func(c *Config) *string {
 			return &c.Admin.Address
 		}), "its interface"},
-		{"admin.serverPort", "8080", intIn(port, func(c *Config) *int {
+		{"admin.serverPort", "8080", number(port, func(c *Config) *int {
 			return &c.Admin.Port
 		}), "its port"},
 		{"admin.idleTimeout", "30000", millis(zeroOrMore, func(c *Config) *time.Duration {

@@ -19,11 +19,23 @@ func quorumKeys() []key {
 
 // quorumInt, quorumTime and quorumBool are kinds of fields of Config.Quorum.
 func quorumInt(in bound, field func(*Quorum) *int) kind {
+	return number(in, func(c *Config) *int { return field(&c.Quorum) })
+}
+
+func strictQuorumInt(in bound, field func(*Quorum) *int) kind {
 	return intIn(in, func(c *Config) *int { return field(&c.Quorum) })
 }
 
 func quorumTime(in bound, field func(*Quorum) *time.Duration) kind {
 	return millis(in, func(c *Config) *time.Duration { return field(&c.Quorum) })
+}
+
+func strictQuorumTime(in bound, field func(*Quorum) *time.Duration) kind {
+	return strictMillis(in, func(c *Config) *time.Duration { return field(&c.Quorum) })
+}
+
+func strictQuorumBool(field func(*Quorum) *bool) kind {
+	return strictBoolean(func(c *Config) *bool { return field(&c.Quorum) })
 }
 
 func quorumBool(field func(*Quorum) *bool) kind {
@@ -36,10 +48,10 @@ func quorumText(field func(*Quorum) *string) kind {
 
 func membershipKeys() []key {
 	return []key{
-		{"standaloneEnabled", "true", quorumBool(func(q *Quorum) *bool {
+		{"standaloneEnabled", "true", strictQuorumBool(func(q *Quorum) *bool {
 			return &q.Standalone
 		}), "a single participant runs alone"},
-		{"reconfigEnabled", "false", quorumBool(func(q *Quorum) *bool { return &q.Reconfig }),
+		{"reconfigEnabled", "false", strictQuorumBool(func(q *Quorum) *bool { return &q.Reconfig }),
 			"allow reconfig"},
 		{"dynamicConfigFile", "", filePath(func(c *Config) *string {
 			return &c.Quorum.DynamicConfigFile
@@ -49,29 +61,29 @@ func membershipKeys() []key {
 		}, "participant", "observer"), "role of this server; its server line wins"},
 		{"electionAlg", "3", oneOf(func(*Config) *string { return new(string) }, "3"),
 			"the election algorithm"},
-		{"quorumListenOnAllIPs", "false", quorumBool(func(q *Quorum) *bool {
+		{"quorumListenOnAllIPs", "false", strictQuorumBool(func(q *Quorum) *bool {
 			return &q.ListenOnAllIPs
 		}), "hear the other servers on all interfaces"},
-		{"observerMasterPort", "0", quorumInt(bound{-1, 65535}, func(q *Quorum) *int {
+		{"observerMasterPort", "0", strictQuorumInt(portOrLess, func(q *Quorum) *int {
 			return &q.ObserverMasterPort
 		}), "port on which a follower serves observers; 0 or less: none"},
 		{"oraclePath", "", quorumText(func(q *Quorum) *string { return &q.OraclePath }),
 			"file that decides for one of two servers"},
-		{"multiAddress.enabled", "false", quorumBool(func(q *Quorum) *bool {
+		{"multiAddress.enabled", "false", strictQuorumBool(func(q *Quorum) *bool {
 			return &q.MultiAddress
 		}), "several addresses in a server line"},
-		{"multiAddress.reachabilityCheckTimeoutMs", "1000", quorumTime(oneOrMore,
+		{"multiAddress.reachabilityCheckTimeoutMs", "1000", strictQuorumTime(oneOrMore,
 			func(q *Quorum) *time.Duration { return &q.ReachabilityTimeout }),
 			"how long a check of an address takes at most"},
-		{"multiAddress.reachabilityCheckEnabled", "true", quorumBool(func(q *Quorum) *bool {
+		{"multiAddress.reachabilityCheckEnabled", "true", strictQuorumBool(func(q *Quorum) *bool {
 			return &q.ReachabilityCheck
 		}), "check addresses before one is used"},
-		{"sslQuorum", "false", quorumBool(func(q *Quorum) *bool { return &q.TLS }),
+		{"sslQuorum", "false", strictQuorumBool(func(q *Quorum) *bool { return &q.TLS }),
 			"TLS between servers"},
-		{"portUnification", "false", quorumBool(func(q *Quorum) *bool {
+		{"portUnification", "false", strictQuorumBool(func(q *Quorum) *bool {
 			return &q.PortUnification
 		}), "take servers with and without TLS"},
-		{"sslQuorumReloadCertFiles", "false", quorumBool(func(q *Quorum) *bool {
+		{"sslQuorumReloadCertFiles", "false", strictQuorumBool(func(q *Quorum) *bool {
 			return &q.ReloadCertFiles
 		}), "read changed certificates again"},
 		{"tcpKeepAlive", "false", quorumBool(func(q *Quorum) *bool { return &q.TCPKeepAlive }),
@@ -109,11 +121,13 @@ func syncKeys() []key {
 	snapSyncs := func(q *Quorum) *int { return &q.MaxSnapSyncs }
 	syncEnabled := func(q *Quorum) *bool { return &q.SyncEnabled }
 	return []key{
-		{"initLimit", "0", quorumInt(zeroOrMore, func(q *Quorum) *int { return &q.InitLimit }),
-			"ticks to find and follow a leader; required in an ensemble"},
-		{"syncLimit", "0", quorumInt(zeroOrMore, func(q *Quorum) *int { return &q.SyncLimit }),
-			"ticks a follower may be silent; required in an ensemble"},
-		{"connectToLearnerMasterLimit", "0", quorumInt(zeroOrMore, func(q *Quorum) *int {
+		{"initLimit", "0", strictQuorumInt(anyInt, func(q *Quorum) *int {
+			return &q.InitLimit
+		}), "ticks to find and follow a leader; required in an ensemble"},
+		{"syncLimit", "0", strictQuorumInt(anyInt, func(q *Quorum) *int {
+			return &q.SyncLimit
+		}), "ticks a follower may be silent; required in an ensemble"},
+		{"connectToLearnerMasterLimit", "0", strictQuorumInt(zeroOrMore, func(q *Quorum) *int {
 			return &q.ConnectLimit
 		}), "ticks to connect to the leader; 0: initLimit"},
 		{"quorumCnxnTimeoutMs", "-1", quorumTime(minusOneUp,
@@ -129,9 +143,10 @@ func syncKeys() []key {
 		{"leader.maxConcurrentDiffSyncs", "100", quorumInt(oneOrMore, func(q *Quorum) *int {
 			return &q.MaxDiffSyncs
 		}), "learners that a leader sends a difference at one time"},
-		{"leaderServes", "yes", yesNo(func(c *Config) *bool { return &c.Quorum.LeaderServes }),
-			"the leader takes clients"},
-		{"syncEnabled", "true", quorumBool(syncEnabled), "observers keep a log and snapshots"},
+		{"leaderServes", "yes", unlessNo.kind(func(c *Config) *bool {
+			return &c.Quorum.LeaderServes
+		}), "the leader takes clients"},
+		{"syncEnabled", "true", strictQuorumBool(syncEnabled), "observers keep a log and snapshots"},
 		{"observer.syncEnabled", "", quorumBool(syncEnabled), "the same, as a property"},
 		{"observerMaster.sizeLimit", "33554432", quorumInt(zeroOrMore, func(q *Quorum) *int {
 			return &q.ObserverMasterBytes
@@ -147,13 +162,13 @@ func syncKeys() []key {
 
 func quorumSASLKeys() []key {
 	return []key{
-		{"quorum.auth.enableSasl", "false", quorumBool(func(q *Quorum) *bool {
+		{"quorum.auth.enableSasl", "false", strictQuorumBool(func(q *Quorum) *bool {
 			return &q.SASL
 		}), "SASL between servers"},
-		{"quorum.auth.serverRequireSasl", "false", quorumBool(func(q *Quorum) *bool {
+		{"quorum.auth.serverRequireSasl", "false", strictQuorumBool(func(q *Quorum) *bool {
 			return &q.SASLServerRequire
 		}), "refuse servers without it"},
-		{"quorum.auth.learnerRequireSasl", "false", quorumBool(func(q *Quorum) *bool {
+		{"quorum.auth.learnerRequireSasl", "false", strictQuorumBool(func(q *Quorum) *bool {
 			return &q.SASLLearnerRequire
 		}), "connect to no server without it"},
 		{"quorum.auth.learner.saslLoginContext", "QuorumLearner", quorumText(
@@ -214,7 +229,7 @@ func tlsKeys(prefix, verifyClient string, side func(*Config) *TLS) []key {
 			"check certificates against revocation lists"},
 		{"ocsp", "false", flag(func(t *TLS) *bool { return &t.OCSP }),
 			"check certificates by OCSP"},
-		{"clientAuth", "need", oneOf(func(c *Config) *string { return &side(c).ClientAuth },
+		{"clientAuth", "need", looseOneOf(func(c *Config) *string { return &side(c).ClientAuth },
 			"none", "want", "need"), "whether the connecting side must have a certificate"},
 		{"handshakeDetectionTimeoutMillis", "5000", millis(oneOrMore,
 			func(c *Config) *time.Duration { return &side(c).HandshakeDetection }),
@@ -235,7 +250,7 @@ func tlsKeys(prefix, verifyClient string, side func(*Config) *TLS) []key {
 		}), "read changed certificates again"},
 		{"fips-mode", "true", boolean(func(c *Config) *bool { return &c.FIPSMode }),
 			"leave host names to Java's own check"},
-		{"netty.server.outstandingHandshake.limit", "-1", intIn(minusOneUp,
+		{"netty.server.outstandingHandshake.limit", "-1", number(minusOneUp,
 			func(c *Config) *int { return &c.HandshakeLimit }),
 			"handshakes at one time; -1: no limit"},
 		{"ssl.sslProvider", "", ignored(), "Java's implementation of TLS"},
@@ -275,6 +290,7 @@ func ignoredKeys() []key {
 		"testingonly.initialZxid":                               "for Java's own tests",
 		"audit.impl.class":                                      "Java class of the audit log",
 		"requireKerberosConfig":                                 "Kerberos in Java",
+		"jaasLoginRenew":                                        "Kerberos in Java",
 		"kerberos.minReLoginTimeMs":                             "Kerberos in Java",
 		"jvm.pause.monitor":                                     "pauses of the Java virtual machine",
 		"jvm.pause.warn-threshold.ms":                           "pauses of the Java virtual machine",

@@ -2,6 +2,7 @@ package zoocfg
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -13,26 +14,31 @@ import (
 // A kind says what a key may hold and puts it into a Config. Its suffix is what stands in the
 // place of "*" in the key's name, if the name has one.
 type kind struct {
-	want string // what a value is, for messages and documents
-	set  func(c *Config, suffix, value string) error
-	odd  func(value string) string // what is odd about a value that set takes; nil: nothing is
+	want string                                      // what a value is, for messages and documents
+	set  func(c *Config, suffix, value string) error // an *oddity is no failure
 }
 
 // A bound is a closed range of integers, in the unit of the key.
-type bound struct{ min, max int64 }
+type bound struct {
+	min, max int64
+	floor    bool // less than min counts as min; else it is refused, or the default counts
+}
 
 // The bounds most keys have. Java holds nearly all numbers in 32 bits.
 var (
-	anyInt      = bound{math.MinInt32, math.MaxInt32}
-	zeroOrMore  = bound{0, math.MaxInt32}
-	oneOrMore   = bound{1, math.MaxInt32}
-	minusOneUp  = bound{-1, math.MaxInt32}
-	longMillis  = bound{0, 1 << 40}
-	port        = bound{0, 65535}
-	portOrNone  = bound{-1, 65535}
-	kibAtMost   = bound{0, math.MaxInt64 >> 10}
-	kibOrNone   = bound{math.MinInt32, math.MaxInt64 >> 10}
-	bytesOrNone = bound{-1, math.MaxInt64}
+	anyInt      = bound{min: math.MinInt32, max: math.MaxInt32}
+	zeroOrMore  = bound{min: 0, max: math.MaxInt32, floor: true}
+	oneOrMore   = bound{min: 1, max: math.MaxInt32}
+	atLeastOne  = bound{min: 1, max: math.MaxInt32, floor: true}
+	minusOneUp  = bound{min: -1, max: math.MaxInt32, floor: true}
+	longMillis  = bound{min: 0, max: 1 << 40, floor: true}
+	votes       = bound{min: 0, max: math.MaxInt32}
+	port        = bound{min: 0, max: 65535}
+	portOrNone  = bound{min: -1, max: 65535, floor: true}
+	portOrLess  = bound{min: math.MinInt32, max: 65535}
+	kibAtMost   = bound{min: 0, max: math.MaxInt64 >> 10, floor: true}
+	kibOrNone   = bound{min: math.MinInt32, max: math.MaxInt64 >> 10}
+	bytesOrNone = bound{min: -1, max: math.MaxInt64, floor: true}
 )
 
 func (b bound) String() string {
@@ -46,17 +52,16 @@ func (b bound) String() string {
 	}
 }
 
-// integer reads a whole number; like java.lang.Integer.decode it takes hex after 0x.
+// integer reads a whole number (Integer.parseInt). An error that is an oddity comes with a number
+// to take.
 func integer(text, what string, in bound) (int64, error) {
-	digits, base := text, 10
-	if hex, found := strings.CutPrefix(strings.ToLower(text), "0x"); found {
-		digits, base = hex, 16
-	}
-	v, err := strconv.ParseInt(digits, base, 64)
+	v, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return 0, fmt.Errorf("%q is not %s (want %s)", text, what, in)
 	}
 	switch {
+	case v < in.min && in.floor:
+		return in.min, &oddity{text: fmt.Sprintf("%s counts as %d", text, in.min)}
 	case v < in.min:
 		return 0, fmt.Errorf("%s is too small (want %s)", text, in)
 	case v > in.max:
@@ -65,69 +70,43 @@ func integer(text, what string, in bound) (int64, error) {
 	return v, nil
 }
 
+// isOdd tells whether a value is taken in spite of an error.
+func isOdd(err error) bool {
+	var odd *oddity
+	return err == nil || errors.As(err, &odd)
+}
+
+// intIn is a number that Java's parser itself reads, and refuses when it cannot be.
 func intIn[T int | int64](in bound, field func(*Config) *T) kind {
 	return kind{want: "number, " + in.String(), set: func(c *Config, _, value string) error {
 		v, err := integer(value, "a number", in)
-		if err == nil {
+		if isOdd(err) {
 			*field(c) = T(v)
 		}
 		return err
 	}}
 }
 
-// timeIn is a span of time that the file gives as a number of units. A negative number that
-// the bound lets through, which says "none" or "the default", stays negative.
-func timeIn(unit time.Duration, in bound, field func(*Config) *time.Duration) kind {
-	name := map[time.Duration]string{
-		time.Millisecond: "milliseconds", time.Second: "seconds",
-	}[unit]
-	return kind{want: name + ", " + in.String(), set: func(c *Config, _, value string) error {
-		v, err := integer(value, "a number of "+name, in)
-		if err == nil {
-			*field(c) = time.Duration(v) * unit
+// strictMillis is a span of time that the file gives in milliseconds. A negative number that the
+// bound lets through, which says "none" or "the default", stays negative.
+func strictMillis(in bound, field func(*Config) *time.Duration) kind {
+	return kind{want: "milliseconds, " + in.String(), set: func(c *Config, _, v string) error {
+		n, err := integer(v, "a number of milliseconds", in)
+		if isOdd(err) {
+			*field(c) = time.Duration(n) * time.Millisecond
 		}
 		return err
 	}}
 }
 
-func millis(in bound, field func(*Config) *time.Duration) kind {
-	return timeIn(time.Millisecond, in, field)
-}
-
-// kib is a size that the file gives in units of 1024 bytes. A negative one, where the bound
-// lets it through, is no limit and is kept as 0.
-func kib(in bound, field func(*Config) *int64) kind {
-	return kind{want: "KiB, " + in.String(), set: func(c *Config, _, value string) error {
-		v, err := integer(value, "a number of KiB", in)
-		if err == nil {
-			*field(c) = max(v, 0) << 10
+// strictBoolean is QuorumPeerConfig.parseBoolean.
+func strictBoolean(field func(*Config) *bool) kind {
+	return kind{want: "true or false", set: func(c *Config, _, value string) error {
+		isTrue := strings.EqualFold(value, "true")
+		if !isTrue && !strings.EqualFold(value, "false") {
+			return fmt.Errorf("%q is not true or false", value)
 		}
-		return err
-	}}
-}
-
-func float(field func(*Config) *float64) kind {
-	return kind{want: "number", set: func(c *Config, _, value string) error {
-		v, err := strconv.ParseFloat(value, 64)
-		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
-			return fmt.Errorf("%q is not a number", value)
-		}
-		*field(c) = v
-		return nil
-	}}
-}
-
-func boolean(field func(*Config) *bool) kind { return choice("true", "false", field) }
-
-func yesNo(field func(*Config) *bool) kind { return choice("yes", "no", field) }
-
-func choice(yes, no string, field func(*Config) *bool) kind {
-	return kind{want: yes + " or " + no, set: func(c *Config, _, value string) error {
-		isYes := strings.EqualFold(value, yes)
-		if !isYes && !strings.EqualFold(value, no) {
-			return fmt.Errorf("%q is not %s or %s", value, yes, no)
-		}
-		*field(c) = isYes
+		*field(c) = isTrue
 		return nil
 	}}
 }
@@ -139,24 +118,35 @@ func text(field func(*Config) *string) kind {
 	}}
 }
 
-func filePath(field func(*Config) *string) kind { return filled("path", field) }
+// filePath is a path as it stands: no shell has looked at it.
+func filePath(field func(*Config) *string) kind {
+	return kind{want: "path", set: func(c *Config, _, value string) error {
+		*field(c) = value
+		switch {
+		case value == "":
+			return errors.New("the path is empty")
+		case strings.ContainsAny(value[:1], `"'`):
+			return &oddity{text: "the quotes are part of the name, as for Java; leave them out"}
+		case strings.HasPrefix(value, "~/"), strings.ContainsRune(value, '$'):
+			return &oddity{text: "~ and $ are parts of the name, as for Java; write the path in full"}
+		case strings.Contains(value, " #"):
+			return &oddity{text: "the # and what follows it is part of the name, as for Java; " +
+				"a comment has a line of its own"}
+		}
+		return nil
+	}}
+}
 
 // address is the one to listen on. An IPv6 address may stand in brackets; an empty text is the
 // loopback address, as it is for Java.
 func address(field func(*Config) *string) kind {
-	return kind{
-		want: "address",
-		set: func(c *Config, _, value string) error {
-			*field(c) = cmp.Or(withoutBrackets(value), "127.0.0.1")
-			return nil
-		},
-		odd: func(value string) string {
-			if value == "" {
-				return "is empty, which stands for the loopback address, as for Java"
-			}
-			return ""
-		},
-	}
+	return kind{want: "address", set: func(c *Config, _, value string) error {
+		*field(c) = cmp.Or(withoutBrackets(value), "127.0.0.1")
+		if value == "" {
+			return &oddity{text: "is empty, which stands for the loopback address, as for Java"}
+		}
+		return nil
+	}}
 }
 
 func withoutBrackets(host string) string {
@@ -166,17 +156,6 @@ func withoutBrackets(host string) string {
 		return inner
 	}
 	return host
-}
-
-// filled is a text that must not be empty.
-func filled(what string, field func(*Config) *string) kind {
-	return kind{want: what, set: func(c *Config, _, value string) error {
-		if value == "" {
-			return fmt.Errorf("the %s is empty", what)
-		}
-		*field(c) = value
-		return nil
-	}}
 }
 
 // urlPath is a path of a URL; like Java's HTTP server we take none that is relative.

@@ -157,7 +157,7 @@ func weightLine() kind {
 		if err != nil {
 			return err
 		}
-		weight, err := integer(v, "a number", zeroOrMore)
+		weight, err := integer(v, "a number", votes)
 		if err != nil {
 			return err
 		}

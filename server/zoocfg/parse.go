@@ -34,6 +34,9 @@ func (e *Error) Error() string {
 }
 
 func place(file string, line int) string {
+	if file == "" {
+		return ""
+	}
 	if line == 0 {
 		return file + ": "
 	}
@@ -44,7 +47,7 @@ func place(file string, line int) string {
 func Load(path string) (*Config, []Warning, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("zoocfg: %w", err)
+		return nil, nil, err // it names the file
 	}
 	defer f.Close()
 	p := parser{file: path}
@@ -104,7 +107,7 @@ func (p *parser) read(r io.Reader) {
 
 // properties reads the syntax of the current file.
 func (p *parser) properties(r io.Reader) []property {
-	properties, latin1, err := readProperties(r)
+	read, err := readProperties(r)
 	var bad *Error
 	switch {
 	case errors.As(err, &bad):
@@ -112,14 +115,18 @@ func (p *parser) properties(r io.Reader) []property {
 	case err != nil:
 		p.fail(p.at(0), "", "%v", err)
 	}
-	for _, line := range latin1 {
+	if read.marked {
+		p.warn(p.at(1), "a byte order mark is passed over; Java takes it for a part of the first "+
+			"key: save the file without one")
+	}
+	for _, line := range read.latin1 {
 		p.warn(p.at(line), `bytes beyond ASCII are read as Latin-1, as Java does; write \uXXXX`)
 	}
-	for i := range properties { // QuorumPeerConfig trims both
-		properties[i].key = javaTrim(properties[i].key)
-		properties[i].value = javaTrim(properties[i].value)
+	for i := range read.properties { // QuorumPeerConfig trims both
+		read.properties[i].key = javaTrim(read.properties[i].key)
+		read.properties[i].value = javaTrim(read.properties[i].value)
 	}
-	return properties
+	return read.properties
 }
 
 // take puts one property where it belongs.
@@ -132,17 +139,24 @@ func (p *parser) take(prop property) {
 	at := p.at(prop.line)
 	if earlier, twice := p.seen[name]; twice {
 		p.warn(at, "%s: also set on line %d; the last one counts", prop.key, earlier.line)
+		if k.def != "" && k.kind.set != nil {
+			_ = k.kind.set(p.c, "", k.def) // for a last one that counts as the default
+		}
 	}
 	p.seen[name] = at
 	if k.kind.set == nil {
 		return
 	}
-	if err := k.kind.set(p.c, suffix, prop.value); err != nil {
+	var odd *oddity
+	switch err := k.kind.set(p.c, suffix, prop.value); {
+	case err == nil:
+	case !errors.As(err, &odd):
 		p.fail(at, prop.key, "%v", err)
-	} else if k.kind.odd == nil {
-		return
-	} else if odd := k.kind.odd(prop.value); odd != "" {
+	case !odd.isDefault:
 		p.warn(at, "%s: %s", prop.key, odd)
+	default:
+		p.warn(at, "%s: %s; the default counts, as for Java: %s", prop.key, odd,
+			cmp.Or(k.def, "as without the key"))
 	}
 }
 
@@ -162,5 +176,6 @@ func (p *parser) finish() (*Config, []Warning, error) {
 	if len(p.errs) > 0 {
 		return nil, p.warnings, errors.Join(p.errs...)
 	}
+	p.c.places = p.seen
 	return p.c, p.warnings, nil
 }

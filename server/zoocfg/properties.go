@@ -12,6 +12,13 @@ import (
 // fileBytesMax bounds a configuration file; a real one has a few kilobytes.
 const fileBytesMax = 1 << 20
 
+// A file is what a configuration file says.
+type file struct {
+	properties []property
+	latin1     []int // lines with bytes beyond ASCII
+	marked     bool  // it begins with a byte order mark
+}
+
 // A property is one key and its value.
 type property struct {
 	key, value string
@@ -28,29 +35,49 @@ type property struct {
 //
 // A byte beyond ASCII is the Latin-1 character of that code, as it is for Java: a directory
 // that a Java server made from the same file has the same name for us.
-func readProperties(r io.Reader) (properties []property, latin1 []int, err error) {
+func readProperties(r io.Reader) (f file, err error) {
 	data, err := io.ReadAll(io.LimitReader(r, fileBytesMax+1))
 	if err != nil {
-		return nil, nil, err
+		return f, err
 	}
 	if len(data) > fileBytesMax {
-		return nil, nil, fmt.Errorf("more than %d bytes", fileBytesMax)
+		return f, fmt.Errorf("more than %d bytes", fileBytesMax)
 	}
-	l := lines{rest: string(data)}
+	text := string(data)
+	if wide := encodingOf(text); wide != "" {
+		return f, &Error{Line: 1, Text: "the file is in " + wide + ": save it as UTF-8 without a " +
+			"byte order mark"}
+	}
+	text, f.marked = strings.CutPrefix(text, "\ufeff")
+	l := lines{rest: text}
 	for {
 		text, line, ok := l.logical()
 		if !ok {
-			return properties, latin1, nil
+			return f, nil
 		}
 		if strings.IndexFunc(text, func(r rune) bool { return r >= 0x80 }) >= 0 {
-			latin1 = append(latin1, line)
+			f.latin1 = append(f.latin1, line)
 		}
 		p, err := split(text)
 		if err != nil {
-			return nil, nil, &Error{Line: line, Text: err.Error()}
+			return file{}, &Error{Line: line, Text: err.Error()}
 		}
 		p.line = line
-		properties = append(properties, p)
+		f.properties = append(f.properties, p)
+	}
+}
+
+// encodingOf names the encoding of a text that is in units of 16 or 32 bits, as editors on
+// Windows write it; "" for any other. Without a mark its first character shows, which is ASCII.
+func encodingOf(text string) string {
+	switch {
+	case strings.HasPrefix(text, "\xff\xfe\x00\x00"), strings.HasPrefix(text, "\x00\x00\xfe\xff"):
+		return "UTF-32"
+	case strings.HasPrefix(text, "\xff\xfe"), strings.HasPrefix(text, "\xfe\xff"),
+		len(text) >= 2 && (text[0] == 0) != (text[1] == 0):
+		return "UTF-16"
+	default:
+		return ""
 	}
 }
 

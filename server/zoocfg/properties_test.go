@@ -8,13 +8,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // asMap is what java.util.Properties would hold; ok is false where it would throw.
 func asMap(data string) (m map[string]string, ok bool) {
-	properties, _, err := readProperties(strings.NewReader(data))
+	f, err := readProperties(strings.NewReader(data))
 	m = map[string]string{}
-	for _, p := range properties {
+	for _, p := range f.properties {
 		m[p.key] = p.value
 	}
 	return m, err == nil
@@ -67,11 +68,11 @@ func TestPropertiesAreJavas(t *testing.T) {
 }
 
 func TestPropertyLines(t *testing.T) {
-	const file = "# c\\\na=1\r\n\r\n  b : 2 \\\n\t  # 3\rc 4\\\n\\\n5\n!\nd"
+	const text = "# c\\\na=1\r\n\r\n  b : 2 \\\n\t  # 3\rc 4\\\n\\\n5\n!\nd"
 	want := []property{{"a", "1", 2}, {"b", "2 # 3", 4}, {"c", "45", 6}, {"d", "", 10}}
-	got, latin1, err := readProperties(strings.NewReader(file))
-	if err != nil || !slices.Equal(got, want) || latin1 != nil {
-		t.Errorf("got %v %v %v", got, latin1, err)
+	got, err := readProperties(strings.NewReader(text))
+	if err != nil || !slices.Equal(got.properties, want) || got.latin1 != nil {
+		t.Errorf("got %v %v", got, err)
 	}
 }
 
@@ -81,5 +82,25 @@ func TestFileTooLong(t *testing.T) {
 	}
 	if _, ok := asMap(strings.Repeat("#\n", fileBytesMax/2) + "\n"); ok {
 		t.Error("a longer file was taken")
+	}
+}
+
+// What editors on Windows write.
+func TestEncodings(t *testing.T) {
+	c, warnings, err := Parse("f", strings.NewReader("\ufefftickTime=7\r\ndataDir=/d\r\nclientPort=1"))
+	if err != nil || c.TickTime != 7*time.Millisecond || len(warnings) != 1 ||
+		!strings.HasPrefix(warnings[0].String(), "f:1: a byte order mark") {
+		t.Errorf("%v %v", warnings, err)
+	}
+	for _, bytes := range []string{"\xff\xfed\x00a\x00", "\xfe\xff\x00d\x00a", "d\x00a\x00", "\x00d"} {
+		_, _, err := Parse("f", strings.NewReader(bytes))
+		const want = "f:1: the file is in UTF-16: save it as UTF-8 without a byte order mark"
+		if err == nil || err.Error() != want {
+			t.Errorf("%q: %v", bytes, err)
+		}
+	}
+	_, _, err = Parse("f", strings.NewReader("\xff\xfe\x00\x00d\x00\x00\x00"))
+	if err == nil || !strings.Contains(err.Error(), "UTF-32") {
+		t.Error(err)
 	}
 }
