@@ -60,6 +60,14 @@ func (l *Leader) OnAck(sid int64, z proto.Zxid) (proto.Zxid, error) {
 	return l.committed, nil
 }
 
+// Forget takes back what sid acknowledged above z: it is about to leave sid's disk. What is
+// committed stays so.
+func (l *Leader) Forget(sid int64, z proto.Zxid) {
+	if had, voter := l.acked[sid]; voter && had > z {
+		l.acked[sid] = z
+	}
+}
+
 // Committed is the last zxid that a quorum has.
 func (l *Leader) Committed() proto.Zxid { return l.committed }
 
