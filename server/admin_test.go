@@ -146,13 +146,78 @@ func TestAdminAnswers(t *testing.T) {
 		}
 	}
 	for method, want := range map[string]int{http.MethodTrace: 403, http.MethodPost: 405,
-		http.MethodPut: 405, http.MethodHead: 200} {
+		http.MethodPut: 405, http.MethodDelete: 405, http.MethodPatch: 501, "FOO": 501,
+		http.MethodOptions: 200, http.MethodHead: 200} {
 		if code, _ := fetch(t, method, s.monitor.served[0], "/commands/ruok"); code != want {
 			t.Errorf("%s has status %d, want %d", method, code, want)
 		}
 	}
-	if code, _ := fetch(t, http.MethodGet, s.monitor.served[0], "/"); code != 404 {
-		t.Errorf("/ has status %d", code)
+}
+
+// Paths as rewriting proxies make them, answered as Java's Jetty answers them: never with a
+// redirection.
+func TestAdminPaths(t *testing.T) {
+	s := startServer(t, withAdmin)
+	for path, want := range map[string]struct {
+		code int
+		body string
+	}{
+		"/commands/ruok":             {200, `"command": "ruok"`},
+		"/commands//ruok":            {200, `"Unknown command: /ruok"`},
+		"/commands/ruok/":            {200, `"Unknown command: ruok/"`},
+		"/commands/./ruok":           {200, `"command": "ruok"`},
+		"/commands/x/../ruok":        {200, `"command": "ruok"`},
+		"/commands/../commands/isro": {200, `"read_only": false`},
+		"/commands/ruok;a=b":         {200, `"command": "ruok"`},
+		"/commands/%72uok":           {200, `"command": "ruok"`},
+		"/commands/RUOK":             {200, `"Unknown command: RUOK"`},
+		"/commands/stat/x":           {200, `"Unknown command: stat/x"`},
+		"/commands":                  {200, `<a href="/commands/ruok">ruok</a>`},
+		"/commands/":                 {200, `<a href="/commands/ruok">ruok</a>`},
+		"/commands/.":                {200, `<a href="/commands/ruok">ruok</a>`},
+		"//commands":                 {404, ""},
+		"//commands/ruok":            {404, ""},
+		"/command":                   {404, ""},
+		"/nosuch":                    {404, ""},
+		"/../../etc":                 {404, ""},
+		"/":                          {200, `<a href="/readyz">/readyz</a>`},
+	} {
+		code, body := fetch(t, http.MethodGet, s.monitor.served[0], path)
+		if code != want.code || !strings.Contains(body, want.body) {
+			t.Errorf("%s: %d %s\nwant %d %s", path, code, body, want.code, want.body)
+		}
+	}
+}
+
+// A command URL of / leaves its list there, and the probes where they were.
+func TestAdminAtRoot(t *testing.T) {
+	s := startServer(t, func(o *Options) {
+		withAdmin(o)
+		o.Config.Admin.CommandURL = "/"
+	})
+	for path, want := range map[string]string{"/": `<a href="/ruok">ruok</a>`,
+		"/ruok": `"command": "ruok"`, "/readyz": "ok\n"} {
+		if code, body := fetch(t, http.MethodGet, s.monitor.served[0], path); code != 200 ||
+			!strings.Contains(body, want) {
+			t.Errorf("%s: %d %s", path, code, body)
+		}
+	}
+}
+
+// Scripts look for the keys that Java shows (Environment.list).
+func TestEnvironmentHasJavasKeys(t *testing.T) {
+	s := startServer(t, withAdmin)
+	var got map[string]any
+	_, body := fetch(t, http.MethodGet, s.monitor.served[0], "/commands/envi")
+	if err := json.Unmarshal([]byte(body), &got); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range strings.Fields("zookeeper.version host.name java.version java.vendor " +
+		"java.home java.class.path java.library.path java.io.tmpdir java.compiler os.name os.arch " +
+		"os.version user.name user.home user.dir os.memory.free os.memory.max os.memory.total") {
+		if v, ok := got[key].(string); !ok || v == "" {
+			t.Errorf("%s is %v", key, got[key])
+		}
 	}
 }
 

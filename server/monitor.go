@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"os/user"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -243,28 +241,8 @@ func (m *monitor) Version() string {
 	return fmt.Sprintf("%s, built on %s", m.srv.build.Version, m.srv.build.Date)
 }
 
-// Environment implements admin.Source. What Java tells of its machine is left out.
-func (m *monitor) Environment() []admin.Field {
-	host, _ := os.Hostname() // what is unknown is shown as an empty text
-	dir, _ := os.Getwd()
-	home, _ := os.UserHomeDir()
-	name := ""
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	var mem runtime.MemStats
-	runtime.ReadMemStats(&mem)
-	mb := func(bytes uint64) string { return strconv.FormatUint(bytes>>20, 10) + "MB" }
-	return []admin.Field{{Name: "zookeeper.version", Value: m.Version()},
-		{Name: "host.name", Value: host},
-		{Name: "go.version", Value: runtime.Version()},
-		{Name: "os.name", Value: strings.ToUpper(runtime.GOOS[:1]) + runtime.GOOS[1:]},
-		{Name: "os.arch", Value: runtime.GOARCH},
-		{Name: "user.name", Value: name}, {Name: "user.home", Value: home},
-		{Name: "user.dir", Value: dir},
-		{Name: "os.memory.free", Value: mb(mem.HeapIdle - mem.HeapReleased)},
-		{Name: "os.memory.total", Value: mb(mem.Sys)}}
-}
+// Environment implements admin.Source.
+func (m *monitor) Environment() []admin.Field { return admin.Environment(m.Version()) }
 
 // Conf implements admin.Source.
 func (m *monitor) Conf() admin.Conf {

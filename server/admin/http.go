@@ -20,7 +20,6 @@ type Server struct {
 }
 
 // Listen serves a handler on an address until Close; faults hears of what goes wrong meanwhile.
-// TRACE is refused, as it tells what others sent along.
 func Listen(addr string, h http.Handler, idle time.Duration, faults *log.Logger) (
 	*Server, error) {
 	l, err := net.Listen("tcp", addr)
@@ -28,7 +27,7 @@ func Listen(addr string, h http.Handler, idle time.Duration, faults *log.Logger)
 		return nil, err
 	}
 	s := &Server{listener: l, ended: make(chan struct{}), http: &http.Server{
-		Handler: withoutTrace(h), IdleTimeout: idle, ErrorLog: faults,
+		Handler: methods(h), IdleTimeout: idle, ErrorLog: faults,
 		ReadHeaderTimeout: requestTimeout, ReadTimeout: requestTimeout, MaxHeaderBytes: headerBytesMax,
 	}}
 	go func() { // ends with Close
@@ -59,16 +58,6 @@ func (s *Server) Close(ctx context.Context) error {
 	return err
 }
 
-func withoutTrace(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodTrace {
-			w.WriteHeader(http.StatusForbidden)
-			return
-		}
-		h.ServeHTTP(w, r)
-	})
-}
-
 // A desk answers commands for one server.
 type desk struct {
 	source              Source
@@ -78,28 +67,28 @@ type desk struct {
 
 // Commands answers Java's commands below base, and the probes /livez and /readyz.
 func Commands(s Source, base string) http.Handler {
-	mux := http.NewServeMux()
 	base = "/" + strings.Trim(base, "/")
 	d := &desk{source: s, below: strings.TrimSuffix(base, "/") + "/"}
-	mux.HandleFunc(d.below, d.answer)
-	if base != "/" {
-		mux.HandleFunc(base, d.answer)
+	t := &routes{rest: func(path string) http.Handler {
+		if name, ok := strings.CutPrefix(path, d.below); ok {
+			return d.answer(name)
+		}
+		return nil
+	}}
+	if base != "/" { // there it is the list of commands itself
+		t.add(base, "Java's commands", d.answer(""))
 	}
-	mux.HandleFunc("/livez", probe(s.Live))
-	mux.HandleFunc("/readyz", probe(s.Ready))
-	return mux
+	t.add("/livez", "whether the process should go on", probe(s.Live))
+	t.add("/readyz", "whether clients should come", probe(s.Ready))
+	return t
 }
 
-func (d *desk) answer(w http.ResponseWriter, r *http.Request) {
-	name := strings.TrimPrefix(r.URL.Path, strings.TrimSuffix(d.below, "/"))
-	name = strings.TrimPrefix(name, "/")
-	switch r.Method {
-	case http.MethodGet, http.MethodHead, http.MethodPost:
-	default:
-		w.Header().Set("Allow", "GET, HEAD, POST")
-		w.WriteHeader(http.StatusMethodNotAllowed)
-		return
-	}
+// answer answers the command of that name; "" lists all.
+func (d *desk) answer(name string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) { d.command(w, r, name) }
+}
+
+func (d *desk) command(w http.ResponseWriter, r *http.Request, name string) {
 	if name == "" {
 		links(w, d.below)
 		return

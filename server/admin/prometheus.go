@@ -22,9 +22,10 @@ func Prometheus(s Source, process bool) http.Handler {
 		r.MustRegister(collectors.NewGoCollector(),
 			collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
-	return mux
+	t := &routes{}
+	t.add("/metrics", "what is counted, for Prometheus",
+		promhttp.HandlerFor(r, promhttp.HandlerOpts{}))
+	return t
 }
 
 // A scrape collects a Source's metrics when Prometheus asks.
