@@ -12,6 +12,7 @@ CONFIG   ?=
 FUZZTIME ?= 10s
 KILLS    ?= 200
 CUTS     ?= 2000
+SEEDS    ?= 20000
 
 .DEFAULT_GOAL := help
 
@@ -69,6 +70,11 @@ check: lint test ## before every commit: lint and test
 crash: ## KILLS=200 times kill -9 under load, CUTS=2000 power cuts
 	MEERKAT_KILLS=$(KILLS) MEERKAT_CUTS=$(CUTS) $(GO) test -count=1 -v -timeout 60m \
 		-run 'Crash|Kill|PowerCut|FullDisk|FullTmpfs' ./server ./wal
+
+# The machines of consensus so far: elections by lot SEEDS times, real ones a third as often.
+.PHONY: sim
+sim: ## SEEDS=20000 simulated ensembles
+	MEERKAT_SEEDS=$(SEEDS) $(GO) test -count=1 -v -timeout 60m -run Sim ./zab
 
 .PHONY: large
 large: ## the tests of large loads, with their full numbers

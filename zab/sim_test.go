@@ -51,6 +51,10 @@ type simNode struct {
 	shown    int        // of log, published
 	seen     proto.Zxid // CommitTo
 	ours     bool
+
+	vote    *Election // nil: elections are by lot
+	follows int64     // whom it decided to follow; 0: nobody
+	since   int64     // when, ms
 }
 
 type simPacket struct {
@@ -85,6 +89,14 @@ type sim struct {
 	fault   string
 	trace   []string
 	marks   map[string]int
+	real    bool // elections are real
+	mail    []simMail
+}
+
+// simMail is what one server has to say to another about the election, in order.
+type simMail struct {
+	from, to int64
+	queue    []proto.Notification
 }
 
 const simObserver = 100
@@ -198,11 +210,15 @@ func (s *sim) leave(n *simNode) {
 	for n.busy() {
 		s.flush(n)
 	}
-	n.lead, n.learn, n.active, n.up2 = nil, nil, false, nil
+	n.lead, n.learn, n.active, n.up2, n.follows = nil, nil, false, nil, 0
 	for _, l := range slices.Clone(s.links) {
 		if l.leader == n || l.learner == n {
 			s.cut(l)
 		}
+	}
+	if n.vote != nil {
+		s.voted(n, n.vote.Leave())
+		s.look(n)
 	}
 }
 
@@ -224,12 +240,18 @@ func (s *sim) cut(l *simLink) {
 func (s *sim) crash(n *simNode) {
 	s.say("crash %d", n.sid)
 	n.life++
+	n.vote = nil
 	for n.busy() && s.rng.Intn(3) == 0 {
 		s.flush(n)
 	}
 	n.queue, n.files = nil, nil
 	s.leave(n)
 	n.up, n.log, n.shown = false, slices.Clone(n.disk), 0
+	for _, other := range s.nodes {
+		if other.vote != nil && s.rng.Intn(2) == 0 { // else nobody notices
+			s.voted(other, other.vote.Unreachable(s.now, n.sid))
+		}
+	}
 }
 
 func (s *sim) past(n *simNode) Past {
@@ -271,7 +293,11 @@ func (s *sim) follow(n *simNode) {
 	if len(leaders) == 0 || !n.up || n.lead != nil || n.learn != nil {
 		return
 	}
-	m := leaders[s.rng.Intn(len(leaders))]
+	s.connect(n, leaders[s.rng.Intn(len(leaders))])
+}
+
+// connect has n follow m.
+func (s *sim) connect(n, m *simNode) {
 	s.nextK++
 	l := &simLink{k: s.nextK, learner: n, leader: m, observer: n.sid == simObserver}
 	s.links = append(s.links, l)
@@ -351,6 +377,7 @@ func (s *sim) leaderAct(n *simNode, a Action) {
 		s.leaders[a.Zxid.Epoch()] = n.sid
 		s.marks["activated"]++
 		n.active, n.seen = true, a.Zxid
+		s.settled(n, a.Zxid)
 		s.publish(n, a.Zxid)
 	case CommitTo:
 		n.seen = a.Zxid
@@ -469,6 +496,7 @@ func (s *sim) learnerAct(n *simNode, a Action) {
 		s.publish(n, a.Zxid)
 	case Serve:
 		s.marks["served"]++
+		s.settled(n, a.Zxid)
 	case StepDown:
 		if strings.Contains(a.Reason, "missing") || strings.Contains(a.Reason, "oldest") {
 			s.fail("server %d leaves its leader: %s", n.sid, a.Reason)
@@ -550,6 +578,8 @@ func (s *sim) propose(n *simNode) {
 func (s *sim) step(faults bool) {
 	n := s.nodes[s.rng.Intn(len(s.nodes))]
 	switch k := s.rng.Intn(100); {
+	case s.real && k >= 65:
+		s.electionStep(n, k, faults)
 	case k < 45 && len(s.links) > 0:
 		s.deliver(s.links[s.rng.Intn(len(s.links))])
 	case k < 65 && n.busy():
@@ -576,6 +606,9 @@ func (s *sim) step(faults bool) {
 
 func (s *sim) tick() {
 	s.now += 20
+	if s.real {
+		s.now -= 10
+	}
 	for _, n := range s.nodes {
 		switch {
 		case n.lead != nil:
@@ -584,16 +617,26 @@ func (s *sim) tick() {
 			n.learn.Tick(s.now)
 		}
 		s.act(n)
+		if n.vote != nil {
+			s.voted(n, n.vote.Tick(s.now))
+		}
+		if n.follows != 0 && n.learn == nil && n.up {
+			s.reach(n)
+		}
 	}
 }
 
 // run lives through faults, heals, and demands progress.
 func (s *sim) run() {
-	for i := 0; i < 1500 && s.fault == ""; i++ {
+	steps := 1500
+	if s.real {
+		steps = 6000
+	}
+	for i := 0; i < steps && s.fault == ""; i++ {
 		s.step(true)
 	}
 	before := len(s.history)
-	for i := 0; i < 30000 && s.fault == ""; i++ {
+	for i := 0; i < 40000 && s.fault == ""; i++ {
 		s.step(false)
 		if len(s.history) > before+10 {
 			return
@@ -601,6 +644,125 @@ func (s *sim) run() {
 	}
 	if s.fault == "" {
 		s.fail("healed, and only %d writes were published after %d", len(s.history)-before, before)
+	}
+}
+
+// look starts an election at n, whose disk holds all that it has.
+func (s *sim) look(n *simNode) { s.voted(n, n.vote.Look(s.now, last(n.log), n.current)) }
+
+// voted does what an election wants done.
+func (s *sim) voted(n *simNode, out ElectionOutput) {
+	for _, m := range out.Send {
+		i := slices.IndexFunc(s.mail, func(x simMail) bool { return x.from == n.sid && x.to == m.To })
+		if i < 0 {
+			i = len(s.mail)
+			s.mail = append(s.mail, simMail{from: n.sid, to: m.To})
+		}
+		s.mail[i].queue = append(s.mail[i].queue, m.Notification)
+	}
+	if out.Decided == nil {
+		return
+	}
+	s.say("server %d is %v, by %v", n.sid, out.Decided.State, out.Decided.Vote)
+	s.marks["elected"]++
+	if out.Decided.State != proto.Leading {
+		n.follows, n.since = out.Decided.Vote.Leader, s.now
+		return
+	}
+	n.lead = NewLeading(n.sid, s.voters, Limits{100, 1000, 500}, s.past(n), 0, s.now)
+	s.act(n)
+}
+
+func (s *sim) settled(n *simNode, begin proto.Zxid) {
+	if n.vote != nil {
+		s.voted(n, n.vote.Settled(begin.Epoch()))
+	}
+}
+
+// reach connects n to the leader that it decided for, once that one leads.
+func (s *sim) reach(n *simNode) {
+	for _, m := range s.nodes {
+		if m.sid == n.follows && m.lead != nil {
+			s.connect(n, m)
+			return
+		}
+	}
+	if s.now-n.since > 400 {
+		s.marks["leader not reached"]++
+		s.leave(n)
+	}
+}
+
+// electionStep is a step of an ensemble that elects for itself.
+func (s *sim) electionStep(n *simNode, k int, faults bool) {
+	switch {
+	case k < 70 && n.active:
+		s.propose(n)
+	case k < 91:
+		s.notify(faults)
+	case k < 94:
+		s.tick()
+	case k < 96 && faults && len(s.links) > 0 && s.rng.Intn(4) == 0:
+		s.cut(s.links[s.rng.Intn(len(s.links))])
+	case k < 97 && faults && n.up && s.rng.Intn(16) == 0:
+		s.crash(n)
+	case k >= 97 && !n.up:
+		s.begin(n)
+	}
+}
+
+// begin starts n's process.
+func (s *sim) begin(n *simNode) {
+	n.up = true
+	n.vote = NewElection(ElectionConfig{Self: n.sid, Quorum: s.voters})
+	s.look(n)
+}
+
+// notify delivers a notification, or loses it with the connection.
+func (s *sim) notify(faults bool) {
+	var waiting []*simMail
+	for i := range s.mail {
+		if len(s.mail[i].queue) > 0 {
+			waiting = append(waiting, &s.mail[i])
+		}
+	}
+	if len(waiting) == 0 {
+		return
+	}
+	x := waiting[s.rng.Intn(len(waiting))]
+	m := x.queue[0]
+	x.queue = x.queue[1:]
+	for _, n := range s.nodes {
+		if n.sid == x.to && n.vote != nil && !(faults && s.rng.Intn(10) == 0) {
+			s.voted(n, n.vote.Heard(s.now, x.from, m))
+		}
+	}
+}
+
+// TestSimElecting runs ensembles that elect for themselves: after all faults they must come to an
+// end of it.
+func TestSimElecting(t *testing.T) {
+	marks := map[string]int{}
+	for seed := int64(1); seed <= simSeeds(t)/3; seed++ {
+		s := newSim(t, seed, "")
+		s.real = true
+		for _, n := range s.nodes {
+			s.begin(n)
+		}
+		s.run()
+		if s.fault != "" {
+			t.Fatalf("seed %d: %s\n%s", seed, s.fault, strings.Join(tail(s.trace, 80), "\n"))
+		}
+		for k, n := range s.marks {
+			marks[k] += n
+		}
+	}
+	t.Logf("reached: %v", marks)
+	for _, k := range []string{"elected", "activated", "served", "DIFF", "stepped down",
+		"leader not reached"} {
+		if marks[k] == 0 {
+			t.Errorf("no seed reached %q", k)
+		}
 	}
 }
 
