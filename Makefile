@@ -9,8 +9,11 @@ DATE   := $(shell TZ=UTC0 git log -1 --date=format-local:'%Y-%m-%d %H:%M UTC' --
 	2>/dev/null)
 
 CONFIG   ?=
+TAGS     ?=
+OUT      ?= bin/meerkat
 FUZZTIME ?= 10s
 KILLS    ?= 200
+CLOSES   ?= 100
 CUTS     ?= 2000
 SEEDS    ?= 20000
 
@@ -22,9 +25,9 @@ help: ## list these targets
 
 .PHONY: build
 build: ## build bin/meerkat, one static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false \
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -tags "$(TAGS)" \
 		-ldflags "-s -w -X main.commit=$(COMMIT) -X 'main.buildDate=$(DATE)'" \
-		-o bin/meerkat ./cmd/meerkat
+		-o $(OUT) ./cmd/meerkat
 
 .PHONY: run
 run: build ## serve on 127.0.0.1:2181, data in ./meerkat-data; CONFIG=zoo.cfg for another
@@ -34,11 +37,12 @@ run: build ## serve on 127.0.0.1:2181, data in ./meerkat-data; CONFIG=zoo.cfg fo
 test: ## all tests
 	$(GO) test ./...
 
+# With every record read back before it is logged (proto.Verify).
 # Without the suite of the foreign client: go-zookeeper races with itself when it reconnects
 # (sendSetWatches against recvLoop), and the server is another process there.
 .PHONY: race
 race: ## all tests under the race detector
-	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v /tools/compat/gozk$$)
+	$(GO) test -race -tags verify -timeout 20m $$($(GO) list ./... | grep -v /tools/compat/gozk$$)
 
 # A package can be fuzzed for one target at a time, so they are looked for and run in turn.
 .PHONY: fuzz
@@ -67,9 +71,11 @@ fmt: ## format all code
 check: lint test ## before every commit: lint and test
 
 .PHONY: crash
-crash: ## KILLS=200 times kill -9 under load, CUTS=2000 power cuts
-	MEERKAT_KILLS=$(KILLS) MEERKAT_CUTS=$(CUTS) $(GO) test -count=1 -v -timeout 60m \
+crash: ## KILLS=200 times kill -9 under load, CUTS=2000 power cuts, CLOSES=100 of large sessions
+	MEERKAT_KILLS=$(KILLS) MEERKAT_CUTS=$(CUTS) $(GO) test -tags verify -count=1 -v -timeout 60m \
 		-run 'Crash|Kill|PowerCut|FullDisk|FullTmpfs' ./server ./wal
+	COMPAT=1 MEERKAT_CLOSES=$(CLOSES) $(GO) test -count=1 -v -timeout 60m -run TestKillAtClose \
+		./tools/compat/takeover
 
 # The machines of consensus so far: elections by lot SEEDS times, real ones a third as often.
 .PHONY: sim

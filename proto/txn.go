@@ -1,6 +1,11 @@
 package proto
 
-import "github.com/meerkat-zk/meerkat/jute"
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/meerkat-zk/meerkat/jute"
+)
 
 // TxnHeader starts every serialized transaction: 32 bytes.
 type TxnHeader struct {
@@ -174,4 +179,27 @@ func isDigestAlone(rest []byte) bool {
 	const twoEmptyPaths = "\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00\x00"
 	return len(rest) == digestBytes && string(rest[:4]) == twoEmptyPaths[:4] &&
 		string(rest) != twoEmptyPaths
+}
+
+// CheckReadBack tells what a reader would not get back from data, which is t as it was written.
+// Java reads a whole transaction as one field, of bytesMax at most.
+func (t *Txn) CheckReadBack(data []byte, bytesMax int) error {
+	var got Txn
+	c := jute.ReaderMax(data, bytesMax)
+	got.Fields(&c)
+	again := jute.Writer(nil)
+	got.Fields(&again)
+	switch {
+	case len(data) > bytesMax:
+		return fmt.Errorf("proto: a transaction of %d bytes, at most %d", len(data), bytesMax)
+	case c.Err() != nil:
+		return c.Err()
+	case got.Header != t.Header, got.HasDigest != (t.HasDigest && !t.hasNoRecord()),
+		got.HasDigest && got.Digest != t.Digest, len(got.Body.Paths) != len(t.Body.Paths),
+		len(got.Body.Parts) != len(t.Body.Parts), len(c.Rest()) != 0,
+		!bytes.Equal(again.Bytes(), data):
+		return fmt.Errorf("proto: a %v of zxid %v reads back as another transaction",
+			t.Header.Type, t.Header.Zxid)
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package proto
 
 import (
 	"encoding/binary"
+	"slices"
 	"testing"
 
 	"github.com/meerkat-zk/meerkat/jute"
@@ -63,5 +64,29 @@ func TestCloseSessionWithDigestAlone(t *testing.T) {
 	empty := closeSession([]string{"", ""}, false) // none has such paths; it must not turn around
 	if got := readTxn(t, encode([]record{&empty})); len(got.Body.Paths) != 2 || got.HasDigest {
 		t.Errorf("%+v", got)
+	}
+}
+
+// What a reader would not get back is noticed before it is logged.
+func TestCheckReadBack(t *testing.T) {
+	for _, txn := range []Txn{closeSession(nil, true), closeSession([]string{"/a"}, true),
+		{Header: TxnHeader{Type: OpMulti}, Body: Body{Parts: []Part{{Type: OpError}}}}} {
+		data := encode([]record{&txn})
+		if err := txn.CheckReadBack(data, len(data)); err != nil {
+			t.Errorf("%+v: %v", txn, err)
+		}
+		longer := slices.Concat(data, make([]byte, digestBytes))
+		other := txn
+		other.Header.Zxid++
+		for name, err := range map[string]error{
+			"one byte over": txn.CheckReadBack(data, len(data)-1),
+			"cut":           txn.CheckReadBack(data[:len(data)-1], len(data)),
+			"longer":        txn.CheckReadBack(longer, len(longer)),
+			"another":       other.CheckReadBack(data, len(data)),
+		} {
+			if err == nil {
+				t.Errorf("%+v, %s: no error", txn, name)
+			}
+		}
 	}
 }

@@ -73,8 +73,10 @@ type core struct {
 	later   []request // put off to the next round
 	putOff  []request // the round's own
 	scratch operation
-	aclRoom int // bytes that the entries "auth" of this transaction may still become
-	ops     []operation
+	// By how many bytes this transaction may still outgrow its request: entries "auth" become
+	// identities, sequential names get their number.
+	growthRoom int
+	ops        []operation
 
 	out outputs
 }
@@ -277,7 +279,7 @@ func (c *core) write(r *request) {
 
 // begin starts a transaction: the next zxid, by the clock of this turn.
 func (c *core) begin(r *request) {
-	c.aclRoom = aclGrowthMax
+	c.growthRoom = min(aclGrowthMax, c.fieldBytesMax-txnFixedBytes-len(r.body))
 	c.txn = proto.Txn{Header: proto.TxnHeader{
 		ClientID: r.session, Cxid: r.xid, Zxid: c.head.Zxid() + 1, Time: c.now.wallMs, Type: r.op,
 	}}
@@ -311,6 +313,9 @@ func (c *core) commit(e *entry) {
 	c.coder = jute.Writer(buf)
 	c.txn.Fields(&c.coder)
 	b.records = wal.EndRecord(c.coder.Bytes(), mark)
+	if proto.Verify {
+		c.readBack(b.records[mark:])
+	}
 	if b.txns++; b.txns == 1 {
 		b.first = c.txn.Header.Zxid
 	}
@@ -321,6 +326,16 @@ func (c *core) commit(e *entry) {
 	if b.txns >= batchTxnsMax || len(b.records) >= batchBytesMax {
 		c.seal()
 	}
+}
+
+// readBack reads a record as a start would.
+func (c *core) readBack(record []byte) {
+	wal.Records(record, func(txn []byte) bool {
+		if err := c.txn.CheckReadBack(txn, c.fieldBytesMax); err != nil {
+			panic(err) // acknowledged, it could not be loaded again
+		}
+		return true
+	})
 }
 
 // enter adds an entry to the open batch; its events are those since the entry before it.

@@ -38,11 +38,12 @@ func TestKill(t *testing.T) {
 		time.Since(began).Round(time.Millisecond))
 }
 
-// buildMeerkat builds the program.
+// buildMeerkat builds the program, which reads every record back before it logs it.
 func buildMeerkat(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "meerkat")
-	out, err := exec.Command("go", "build", "-o", path, "../cmd/meerkat").CombinedOutput()
+	build := exec.Command("go", "build", "-tags", "verify", "-o", path, "../cmd/meerkat")
+	out, err := build.CombinedOutput()
 	if err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}

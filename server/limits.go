@@ -83,7 +83,9 @@ const (
 	closeSessionPathBytesMax = 512 << 10
 
 	// What a transaction has around its record: header, digest, a count. Java reads the whole
-	// as one field, so all of it together is bounded as a field is.
+	// as one field, so that all of it is bounded by jute.maxbuffer and its extra: a multi of
+	// sequential creates, or of entries "auth", that outgrows this fails at that part. Java logs
+	// such a one, and does not start again.
 	txnFixedBytes = 48
 
 	// A loop that holds no entry and no watch is woken when so many batches are unread, so

@@ -105,7 +105,7 @@ func (c *core) planCreate(o *operation, r *request, b *proto.Body) proto.Code {
 	if slash < 0 || strings.IndexByte(o.Path, 0) >= 0 {
 		return proto.ErrBadArguments
 	}
-	acl, code := c.providers.Fixup(o.ACL, r.ids, &c.aclRoom)
+	acl, code := c.providers.Fixup(o.ACL, r.ids, &c.growthRoom)
 	if code != proto.OK {
 		return code
 	}
@@ -121,6 +121,9 @@ func (c *core) planCreate(o *operation, r *request, b *proto.Body) proto.Code {
 	case proto.FlagPersistentSequential, proto.FlagEphemeralSequential,
 		proto.FlagPersistentSequentialTTL:
 		path = appendSequence(path, parent.StoredCversion())
+		if c.growthRoom -= len(path) - len(o.Path); c.growthRoom < 0 {
+			return proto.ErrBadArguments
+		}
 	}
 	if !proto.ValidPath(path) {
 		return proto.ErrBadArguments
@@ -235,7 +238,7 @@ func (c *core) planSetACL(o *operation, r *request, b *proto.Body) proto.Code {
 	if !proto.ValidPath(o.Path) {
 		return proto.ErrBadArguments
 	}
-	acl, code := c.providers.Fixup(o.ACL, r.ids, &c.aclRoom)
+	acl, code := c.providers.Fixup(o.ACL, r.ids, &c.growthRoom)
 	if code != proto.OK {
 		return code
 	}

@@ -155,6 +155,9 @@ func (l *Log) take(it *Item) error {
 	if first := TxnZxid(it.Records[recordHeadBytes:]); first != it.First || it.Last < it.First {
 		panic(fmt.Sprintf("wal: records from %v given as %v..%v", first, it.First, it.Last))
 	}
+	if proto.Verify {
+		mustReadBack(it)
+	}
 	// A zxid that is logged again (Java leaders repeat some) must not name a second file.
 	if l.rollDue() && it.First > l.last {
 		if err := l.finish(); err != nil {

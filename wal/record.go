@@ -106,3 +106,26 @@ func cutRecords(buf []byte, bytesMax int) (head, rest []byte) {
 		at += n
 	}
 }
+
+// mustReadBack reads an item's records from a file, as a start would.
+func mustReadBack(it *Item) {
+	const path = "/log.0"
+	files := NewMemFS()
+	f, err := files.Create(path)
+	if err == nil {
+		_, err = f.WriteAt(append([]byte(fileHeader), it.Records...), 0)
+	}
+	if err != nil {
+		panic(err)
+	}
+	r := newLogReader(&Options{FS: files})
+	defer r.close()
+	if err := r.open(path); err != nil {
+		panic(err)
+	}
+	s, err := r.scan(nil)
+	if err != nil || s.end != r.size || s.first != it.First || s.last != it.Last {
+		panic(fmt.Sprintf("wal: of records %v..%v, %d bytes, those to %v can be read again, %d: %v",
+			it.First, it.Last, len(it.Records), s.last, s.end-fileHeaderBytes, err))
+	}
+}

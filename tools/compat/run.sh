@@ -54,8 +54,9 @@ fi
 
 if [ "$TARGET" != java ]; then
 	if [ -z "${MEERKAT_BIN:-}" ]; then
-		make -s build || exit 2
-		MEERKAT_BIN=$PWD/bin/meerkat
+		# With every record read back before it is logged.
+		make -s build TAGS=verify OUT=bin/meerkat-verify || exit 2
+		MEERKAT_BIN=$PWD/bin/meerkat-verify
 	fi
 	export MEERKAT_BIN
 fi

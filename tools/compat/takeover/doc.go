@@ -13,6 +13,10 @@
 // loses ACLs that were new while it wrote a snapshot (half of the takeovers have such, see
 // layout.wildACLs), and counts znodes twice in quotas (see miscounted).
 //
+// Beside the takeovers: every form of transaction at its limits (forms_test.go), and kills while
+// sessions with very many ephemerals end (closes_test.go, MEERKAT_CLOSES of them). Without Java
+// these two try Meerkat alone.
+//
 // MEERKAT_TAKEOVERS is the number of takeovers (3; 20 at full scale), MEERKAT_TAKEOVER_ZNODES
 // how many znodes there are (10000; 100000 at full scale), MEERKAT_TAKEOVER_SEED repeats a run's
 // choices, though not its timing.

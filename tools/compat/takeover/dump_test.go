@@ -228,9 +228,11 @@ func (d *dump) readOne(c *client, path string) ([]string, error) {
 		ctime: s.Ctime, mtime: s.Mtime, version: s.Version, shownCversion: s.Cversion,
 		aversion: s.Aversion, owner: s.EphemeralOwner, dataLength: s.DataLength,
 		children: s.NumChildren}
+	var entries strings.Builder
 	for _, a := range acl.ACL {
-		n.acl += fmt.Sprintf("%d:%s:%s ", a.Perms, a.ID.Scheme, a.ID.ID)
+		fmt.Fprintf(&entries, "%d:%s:%s ", a.Perms, a.ID.Scheme, a.ID.ID)
 	}
+	n.acl = entries.String()
 	if lost {
 		n.acl = "lost"
 	}

@@ -284,7 +284,7 @@ func (s *Server) javaCommand() ([]string, error) {
 		s.configFile()), nil
 }
 
-// binary is the Meerkat under test.
+// binary is the Meerkat under test. It reads every record back before it logs it.
 var binary = sync.OnceValues(func() (string, error) {
 	if bin := os.Getenv("MEERKAT_BIN"); bin != "" {
 		return filepath.Abs(bin)
@@ -295,7 +295,7 @@ var binary = sync.OnceValues(func() (string, error) {
 	}
 	built = dir
 	bin := filepath.Join(dir, "meerkat")
-	out, err := exec.Command("go", "build", "-o", bin,
+	out, err := exec.Command("go", "build", "-tags", "verify", "-o", bin,
 		"github.com/meerkat-zk/meerkat/cmd/meerkat").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("go build: %w\n%s", err, out)
