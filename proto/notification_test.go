@@ -177,6 +177,9 @@ func FuzzNotification(f *testing.F) {
 	for _, size := range []int{0, 28, 40, 44, len(data)} {
 		f.Add(data[:size])
 	}
+	eachLine(f, "election-java.txt", func(_ string, fields []string) {
+		f.Add(unhex(f, fields[1])[4:])
+	})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		n, err := ParseNotification(data)
 		if err != nil {
@@ -200,6 +203,7 @@ func FuzzHello(f *testing.F) {
 	f.Add(hello(helloV1, 3, 14, "127.0.0.1:3888"))
 	f.Add(hello(helloV2, 3, 11, "a:1|[::1]:2"))
 	f.Add(unhex(f, "0000000000000002"))
+	eachLine(f, "election-java.txt", func(_ string, fields []string) { f.Add(unhex(f, fields[1])) })
 	f.Fuzz(func(t *testing.T, data []byte) {
 		size, sizeErr := HelloBytes(data)
 		if size > HelloBytesMax || sizeErr == nil && size < 8 {
@@ -220,4 +224,43 @@ func FuzzHello(f *testing.F) {
 			t.Fatalf("%+v became %+v %v", h, again, err)
 		}
 	})
+}
+
+// What a Java server sent to an election port is read, and ours is the same to the byte.
+func TestRecordedElection(t *testing.T) {
+	states := map[string]PeerState{"looking": Looking, "following": Following, "leading": Leading,
+		"observer-looking": Looking}
+	seen := map[string]int{}
+	eachLine(t, "election-java.txt", func(where string, f []string) {
+		seen[f[0]]++
+		data := unhex(t, f[1])
+		if strings.HasPrefix(f[0], "hello") {
+			h, err := ParseHello(data)
+			if err != nil || !bytes.Equal(h.Append(nil), data) {
+				t.Errorf("%s: %+v %v", where, h, err)
+			}
+			return
+		}
+		n, err := ParseNotification(data[4:])
+		if err != nil || !bytes.Equal(n.AppendFrame(nil), data) {
+			t.Errorf("%s: %+v %v", where, n, err)
+		}
+		version, known := ConfigVersion(n.Config)
+		if n.State != states[f[0]] || n.Round != 1 || !known || version != 0 {
+			t.Errorf("%s: %+v", where, n)
+		}
+		// A settled server's vote has the epoch that its leader began, and the zxid of before.
+		if settled := n.State != Looking; settled && (n.Epoch != 1 || n.Leader != 2 || n.Zxid != 0) {
+			t.Errorf("%s: %+v", where, n)
+		}
+		if f[0] == "observer-looking" && (n.Leader != -1<<63 || n.Zxid != -1<<63 || n.Epoch != -1<<63) {
+			t.Errorf("%s: %+v", where, n)
+		}
+	})
+	for _, want := range []string{"hello-v1", "hello-v2", "looking", "following", "leading",
+		"observer-looking"} {
+		if seen[want] == 0 {
+			t.Errorf("no recorded %s", want)
+		}
+	}
 }
