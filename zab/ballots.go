@@ -44,8 +44,8 @@ func (e *Election) hear(now, sid int64, n proto.Notification) {
 // not, or servers without a quorum would keep each other talking.
 func (e *Election) onNews(now, sid int64, n proto.Notification) {
 	b := ballotOf(n)
-	if e.said[sid] != b && now+resendMinMs < e.resendAt {
-		e.resendMs, e.resendAt = resendMinMs, now+resendMinMs
+	if soon := now + e.config.ResendMinMs; e.said[sid] != b && soon < e.resendAt {
+		e.resendMs, e.resendAt = e.config.ResendMinMs, soon
 	}
 	e.said[sid] = b
 }

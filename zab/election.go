@@ -1,6 +1,7 @@
 package zab
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -72,6 +73,8 @@ type ElectionConfig struct {
 	Barred []int64
 	// Config is the text of the committed configuration, which each notification carries.
 	Config string
+	// The times after which a vote is sent again, at first and at most; 0 stands for Java's.
+	ResendMinMs, ResendMaxMs int64
 }
 
 // ElectionOutput is what a call wants done, in the order of the fields.
@@ -119,6 +122,8 @@ type reply struct {
 
 // NewElection returns a machine that is looking, and has no vote before the first Look.
 func NewElection(c ElectionConfig) *Election {
+	c.ResendMinMs = cmp.Or(c.ResendMinMs, resendMinMs)
+	c.ResendMaxMs = max(c.ResendMinMs, cmp.Or(c.ResendMaxMs, resendMaxMs))
 	return &Election{
 		config: c, state: proto.Looking, finalizeAt: Never, resendAt: Never,
 		settled: map[int64]ballot{}, gone: map[int64]bool{}, heard: map[int64]bool{},
@@ -208,7 +213,7 @@ func (e *Election) Tick(now int64) ElectionOutput {
 				e.out.Reconnect = append(e.out.Reconnect, sid)
 			}
 		}
-		wait := min(2*e.resendMs, resendMaxMs)
+		wait := min(2*e.resendMs, e.config.ResendMaxMs)
 		if !e.votes(e.config.Self) || e.own.Zxid == UnknownZxid {
 			wait = min(wait, askMaxMs)
 		}
@@ -259,7 +264,7 @@ func (e *Election) tell(now int64) {
 		e.send(sid)
 	}
 	e.heard = map[int64]bool{}
-	e.resendMs, e.resendAt = resendMinMs, now+resendMinMs
+	e.resendMs, e.resendAt = e.config.ResendMinMs, now+e.config.ResendMinMs
 }
 
 // send tells sid the vote in force.
