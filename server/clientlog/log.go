@@ -17,8 +17,9 @@ type Log struct {
 	lines  []*line              // all of them, for Flush
 
 	refused, faults, httpFaults, softQuota, slowSync, snapshot, restore *line // warn, error
+	stranger, peerMessage                                               *line // warn
 
-	closed, expired *line // info
+	closed, expired, peerUp, peerDown, peerAway *line // info
 
 	opened, ended, begun, over, word *line // debug
 }
@@ -36,6 +37,7 @@ func New(logger *slog.Logger, now func() time.Duration) *Log {
 	l.restore = l.line(slog.LevelError, "no snapshot was restored; all is as before", lastingLines)
 	l.closed = l.line(slog.LevelInfo, "connection closed", usualLines)
 	l.expired = l.line(slog.LevelInfo, "session expired", usualLines)
+	l.addPeerLines()
 	l.opened = l.line(slog.LevelDebug, "connection opened", debugLines)
 	l.ended = l.line(slog.LevelDebug, "connection ended", debugLines)
 	l.begun = l.line(slog.LevelDebug, "session begun", debugLines)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"strings"
 	"sync"
@@ -50,6 +51,17 @@ var reports = map[string]func(*Log){
 	"fsync of the log was slow": func(l *Log) { l.SlowSync(time.Second, "log.1") },
 	"a snapshot that was asked for could not be written": func(l *Log) {
 		l.SnapshotFailed(errors.New("full"))
+	},
+	"election connection refused": func(l *Log) {
+		l.PeerRefused(net.TCPAddrFromAddrPort(client.Addr), errors.New("garbage"))
+	},
+	"election message ignored": func(l *Log) {
+		l.PeerMessageIgnored(2, errors.New("short"))
+	},
+	"election peer connected": func(l *Log) { l.PeerConnected(2, nil) },
+	"election peer gone":      func(l *Log) { l.PeerGone(2, errors.New("EOF")) },
+	"election peer not reached": func(l *Log) {
+		l.PeerNotReached(2, errors.New("refused"))
 	},
 	"no snapshot was restored; all is as before": func(l *Log) { l.RestoreFailed(errors.New("x")) },
 }
