@@ -47,7 +47,8 @@ var floors = map[string][]string{
 		"server/admin", "server/quorum", "netloop", "zab", "tree", "wal", "proto", "jute"},
 	"client": {"proto", "jute"},
 	"bench":  {"client", "proto", "jute"},
-	"tools":  {"server", "server/zoocfg", "server/quorum", "client", "tree", "wal", "proto", "jute"},
+	"tools": {"server", "server/zoocfg", "server/clientlog", "server/quorum", "client", "tree",
+		"wal", "proto", "jute"},
 	"cmd": {"tools", "bench", "client", "server", "server/zoocfg", "server/auth", "netloop",
 		"zab", "tree", "wal", "proto", "jute"},
 }

@@ -22,6 +22,9 @@ type Elector struct {
 	wake    *time.Timer
 }
 
+// Decision is what an election comes to, for those who do not import zab.
+type Decision = zab.Decision
+
 // ElectorConfig is what an Elector is made from.
 type ElectorConfig struct {
 	Port     Config // Receive and Unreachable are the elector's
@@ -29,7 +32,7 @@ type ElectorConfig struct {
 	// Voters counts as a majority when Election.Quorum is nil.
 	Voters []int64
 	// Decided and Differs are called on the elector's goroutine, and must not block.
-	Decided func(zab.Decision)
+	Decided func(Decision)
 	Differs func(zab.ConfigDiffers) // nil: nobody asks
 }
 
