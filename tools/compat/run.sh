@@ -2,12 +2,14 @@
 # Runs every compatibility suite against a server: `make compat`.
 #
 # TARGET=java runs them against Debian's Java ZooKeeper instead, which proves the suites.
-# SUITES="wire random gozk kazoo c curator zkcli takeover ensemble" picks some; random compares a
-# Java server and Meerkat side by side over random scripts, takeover moves data directories between
+# SUITES="wire random gozk kazoo c curator zkcli takeover ensemble realcfg" picks some; random
+# compares a Java server and Meerkat side by side over random scripts, takeover moves data directories between
 # the two (at full scale with MEERKAT_TAKEOVERS=20 MEERKAT_TAKEOVER_ZNODES=100000), ensemble has
-# Java servers and Meerkat's election elect together. What is missing on the machine is installed
-# by apt-get.
-# Servers listen on loopback, on free ports, in temporary directories, and end with the suite.
+# Java servers and Meerkat's election elect together, realcfg starts both from each zoo.cfg of
+# server/zoocfg/testdata/real (MEERKAT_REAL=20: Java from 20 of them). What is missing on the machine
+# is installed by apt-get.
+# Servers listen on loopback (but where a zoo.cfg of realcfg says all interfaces), on free ports, in
+# temporary directories, and end with the suite.
 #
 # Prints a line for each test, one for each suite, and at last "N passed, N failed".
 set -u
@@ -15,7 +17,7 @@ cd "$(dirname "$0")/../.." || exit 2
 
 TARGET=${TARGET:-meerkat}
 all="wire gozk kazoo c curator zkcli"
-if [ "$TARGET" != java ]; then all="$all random takeover ensemble"; fi
+if [ "$TARGET" != java ]; then all="$all random takeover ensemble realcfg"; fi
 SUITES=${SUITES:-$all}
 export TARGET COMPAT=1
 python=/usr/bin/python3 # Debian's own: python3-kazoo is installed for it alone
@@ -36,7 +38,7 @@ for suite in $SUITES; do if [ "$suite" = c ]; then
 	command -v cc >/dev/null || missing="$missing gcc libc6-dev"
 	[ -e /usr/include/zookeeper/zookeeper.h ] || missing="$missing libzookeeper-mt-dev"
 fi; done
-case "$TARGET $SUITES" in java* | *random* | *takeover* | *ensemble* | *zkcli* | *curator*)
+case "$TARGET $SUITES" in java* | *random* | *takeover* | *ensemble* | *realcfg* | *zkcli* | *curator*)
 	command -v java >/dev/null || missing="$missing default-jre-headless"
 	[ -e /usr/share/java/zookeeper.jar ] || missing="$missing zookeeper libzookeeper-java"
 	[ -e /usr/share/java/slf4j-simple.jar ] || missing="$missing libslf4j-java" ;;
@@ -104,6 +106,7 @@ for suite in $SUITES; do
 	wire | gozk | c | curator | zkcli) go_suite "$suite" "$suite" ;;
 	random) TARGET=both go_suite random wire -run TestRandom ;;
 	ensemble) TARGET=both go_suite ensemble ensemble ;;
+	realcfg) TARGET=both go_suite realcfg realcfg -parallel 2 ;;
 	takeover) TARGET=both go_suite takeover takeover -timeout 3h ;;
 	kazoo)
 		$python tools/compat/kazoo_suite.py >"$out.raw" 2>&1

@@ -258,17 +258,22 @@ func (s *Server) Output() string {
 
 // command is how the chosen server is started.
 func (s *Server) command() ([]string, error) {
-	if s.java {
-		return s.javaCommand()
+	return Command(s.java, s.configFile(), s.javaProperties...)
+}
+
+// Command starts a server with a configuration file; the properties are for Java's command line.
+func Command(java bool, configFile string, properties ...string) ([]string, error) {
+	if java {
+		return javaCommand(configFile, properties)
 	}
 	bin, err := binary()
-	return []string{bin, "server", s.configFile()}, err
+	return []string{bin, "server", configFile}, err
 }
 
 // javaHome is where Debian's packages zookeeper and libslf4j-java put their jars.
 const javaHome = "/usr/share/java/"
 
-func (s *Server) javaCommand() ([]string, error) {
+func javaCommand(configFile string, properties []string) ([]string, error) {
 	for _, jar := range []string{"zookeeper.jar", "slf4j-simple.jar"} {
 		if _, err := os.Stat(javaHome + jar); err != nil {
 			return nil, fmt.Errorf("TARGET=java needs Debian's package zookeeper: %w", err)
@@ -279,9 +284,9 @@ func (s *Server) javaCommand() ([]string, error) {
 		"-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
 		"-cp", javaHome + "zookeeper.jar:" + javaHome + "slf4j-simple.jar",
 	}
-	command = append(command, s.javaProperties...)
+	command = append(command, properties...)
 	return append(command, "org.apache.zookeeper.server.quorum.QuorumPeerMain",
-		s.configFile()), nil
+		configFile), nil
 }
 
 // binary is the Meerkat under test. It reads every record back before it logs it.

@@ -1,0 +1,2 @@
+refused
+zk1.invalid: Name or service not known

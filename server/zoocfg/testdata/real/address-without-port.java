@@ -1,0 +1,2 @@
+refused
+clientPortAddress is set but clientPort is not set

@@ -1,0 +1,2 @@
+refused
+zookeeper.enforce.auth.enabled is true zookeeper.enforce.auth.schemes must be  configured.

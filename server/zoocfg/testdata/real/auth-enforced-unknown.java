@@ -1,0 +1,2 @@
+refused
+Authentication scheme kerberos is not available.

@@ -1,0 +1,2 @@
+refused
+Malformed \uxxxx encoding.

@@ -1,0 +1,2 @@
+refused
+Invalid electionAlg value. Only 3 is supported.

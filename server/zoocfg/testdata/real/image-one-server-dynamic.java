@@ -1,0 +1,2 @@
+mode standalone
+listens *:2181

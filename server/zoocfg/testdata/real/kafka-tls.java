@@ -1,0 +1,3 @@
+mode none
+listens *:2181
+listens *:2281

@@ -1,0 +1,2 @@
+refused
+dataDir is not set

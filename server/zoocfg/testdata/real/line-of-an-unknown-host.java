@@ -1,0 +1,2 @@
+refused
+Unresolved address

@@ -1,0 +1,2 @@
+refused
+begin 0, end 2, length 0

@@ -1,0 +1,2 @@
+refused
+com.example.Metrics

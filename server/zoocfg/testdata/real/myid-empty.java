@@ -1,0 +1,2 @@
+refused
+serverid null is not a number

@@ -1,0 +1,2 @@
+refused
+serverid 1  is not a number

@@ -1,0 +1,2 @@
+refused
+standaloneEnabled = false then number of participants should be >0

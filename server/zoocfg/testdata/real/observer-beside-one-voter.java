@@ -1,0 +1,2 @@
+refused
+Observers w/o quorum is an invalid configuration

@@ -1,0 +1,2 @@
+refused
+My id 2 not in the peer list

@@ -1,0 +1,2 @@
+refused
+myid file is missing

@@ -1,0 +1,2 @@
+refused
+Observers w/o participants is an invalid configuration

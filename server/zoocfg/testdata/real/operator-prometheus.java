@@ -1,0 +1,2 @@
+refused
+org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider

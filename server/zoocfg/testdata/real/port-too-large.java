@@ -1,0 +1,2 @@
+refused
+port out of range:70000

@@ -1,0 +1,2 @@
+refused
+quorum.auth.enableSasl is disabled, so cannot enable quorum.auth.serverRequireSasl

@@ -1,0 +1,2 @@
+refused
+Invalid option yes for reconfigEnabled. Choose 'true' or 'false.'

@@ -1,0 +1,2 @@
+refused
+Authentication scheme sasl is not available.

@@ -1,0 +1,2 @@
+refused
+For input string: "2181;"

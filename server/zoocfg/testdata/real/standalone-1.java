@@ -1,0 +1,2 @@
+refused
+Invalid option 1 for standaloneEnabled. Choose 'true' or 'false.'

@@ -1,0 +1,2 @@
+refused
+initLimit is not set

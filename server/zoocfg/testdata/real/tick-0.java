@@ -1,0 +1,2 @@
+refused
+tickTime is not set

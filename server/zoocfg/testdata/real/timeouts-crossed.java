@@ -1,0 +1,2 @@
+refused
+minSessionTimeout must not be larger than maxSessionTimeout

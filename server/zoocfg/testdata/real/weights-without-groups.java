@@ -1,0 +1,2 @@
+refused
+Server 1is not in a group
