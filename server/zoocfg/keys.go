@@ -23,7 +23,8 @@ type Key struct {
 	Default string // "": none, or another key's value
 	Want    string // what a value is
 	Means   string
-	Ignored bool // accepted, without effect
+	Odd     string // what becomes of a value that is not Want, for Java and here
+	Ignored bool   // accepted, without effect
 
 	// Unserved: read and checked as ZooKeeper does, but this release does nothing with it.
 	Unserved bool
@@ -35,7 +36,7 @@ func Keys() []Key {
 	for i, k := range keys {
 		ignored := k.kind.set == nil
 		all[i] = Key{k.name, cmp.Or(k.def, defaultsElsewhere[k.name]), k.kind.want, k.means,
-			ignored, !ignored && unserved[k.name]}
+			k.odd(), ignored, !ignored && unserved[k.name]}
 	}
 	slices.SortFunc(all, func(a, b Key) int { return cmp.Compare(a.Name, b.Name) })
 	return all

@@ -128,3 +128,22 @@ func TestStrictValues(t *testing.T) {
 		}
 	}
 }
+
+func TestOddColumn(t *testing.T) {
+	for name, want := range map[string]string{
+		"tickTime": "refused", "reconfigEnabled": "refused", "snapCount": "the default",
+		"extendedTypesEnabled": "counts as false", "skipACL": "counts as no; yes in small letters alone",
+		"maxClientCnxns": "refused; less counts as 0", "maxCnxns": "the default; less counts as 0",
+		"snapshot.compression.method": "counts as no compression", "superUser": "",
+		"serverCnxnFactory": "", "jute.maxbuffer": "the default; " + notInFile,
+	} {
+		if got := byName[name].odd(); got != want {
+			t.Errorf("%s: got %q, want %q", name, got, want)
+		}
+	}
+	for name := range javaNotes {
+		if byName[name] == nil {
+			t.Errorf("%s is not a key", name)
+		}
+	}
+}

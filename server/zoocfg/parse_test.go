@@ -295,6 +295,9 @@ func TestTable(t *testing.T) {
 		if found != &keys[i] || suffix != "" && suffix != "7" {
 			t.Errorf("%s is not found by its name", k.name)
 		}
+		if k.kind.set == nil != (k.odd() == "" && k.kind.want == "anything") {
+			t.Errorf("%s: odd values: %q", k.name, k.odd())
+		}
 		if k.def != "" {
 			if err := k.kind.set(&Config{}, "", k.def); err != nil {
 				t.Errorf("%s: default: %v", k.name, err)
@@ -309,11 +312,11 @@ func TestTable(t *testing.T) {
 func TestMarks(t *testing.T) {
 	for _, k := range Keys() {
 		switch k.Name {
-		case "secureClientPort", "ssl.keyStore.location", "server.*", "maxBatchSize":
+		case "secureClientPort", "ssl.keyStore.location", "group.*", "maxBatchSize":
 			if !k.Unserved || k.Ignored {
 				t.Errorf("%+v", k)
 			}
-		case "clientPort", "reconfigEnabled", "globalOutstandingLimit":
+		case "clientPort", "reconfigEnabled", "server.*", "standaloneEnabled", "globalOutstandingLimit":
 			if k.Unserved || k.Ignored {
 				t.Errorf("%+v", k)
 			}
@@ -369,7 +372,7 @@ func TestEachFieldHasItsKey(t *testing.T) {
 func TestServedKeysAreRead(t *testing.T) {
 	var source strings.Builder
 	for _, pattern := range []string{"../*.go", "../admin/*.go", "../../cmd/meerkat/*.go",
-		"served.go"} {
+		"served.go", "members.go", "parse.go"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || files == nil {
 			t.Fatalf("%s: %v %v", pattern, files, err)

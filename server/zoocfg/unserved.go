@@ -30,6 +30,9 @@ var unserved = func() map[string]bool {
 			m[k.name] = true
 		}
 	}
-	delete(m, "reconfigEnabled")
+	for _, name := range []string{"reconfigEnabled", "standaloneEnabled", "dynamicConfigFile",
+		"server.*"} {
+		delete(m, name)
+	}
 	return m
 }()
