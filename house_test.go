@@ -49,8 +49,8 @@ var floors = map[string][]string{
 	"bench":  {"client", "proto", "jute"},
 	"tools": {"server", "server/zoocfg", "server/clientlog", "server/quorum", "client", "tree",
 		"wal", "proto", "jute"},
-	"cmd": {"tools", "bench", "client", "server", "server/zoocfg", "server/auth", "netloop",
-		"zab", "tree", "wal", "proto", "jute"},
+	"cmd": {"tools", "bench", "client", "server", "server/zoocfg", "server/auth", "server/clientlog",
+		"netloop", "zab", "tree", "wal", "proto", "jute"},
 }
 
 // libraries are the modules that the project has chosen, and who may import each: any package

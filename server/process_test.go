@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bufio"
 	"fmt"
 	"os"
 	"os/exec"
@@ -193,5 +194,45 @@ func letOthersIn(t *testing.T, dir string) {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// A log whose reader is gone takes no server with it.
+func TestLogPipeBreaks(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	cmd := exec.Command(buildMeerkat(t), "server", writeConfig(t, t.TempDir(), ""))
+	cmd.Stderr = w
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill() }()
+	var addr string
+	for lines := bufio.NewScanner(r); addr == "" && lines.Scan(); {
+		if m := servingAddr.FindStringSubmatch(lines.Text()); m != nil {
+			addr = m[1]
+		}
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // each leaves a line, or would
+		bad := dialAddr(t, addr)
+		bad.out = append(bad.out, "GET / HTTP/1.0\r\n\r\n"...)
+		bad.flush()
+		bad.closed()
+	}
+	good := dialAddr(t, addr)
+	good.connect(proto.ConnectRequest{TimeOut: 10_000, Passwd: make([]byte, 16)})
+	good.must(proto.OpCreate, create("/a", "", 0))
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the server ended with %v", err)
 	}
 }

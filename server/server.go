@@ -55,7 +55,7 @@ type Server struct {
 	logger      *slog.Logger
 	files       wal.Options
 	compression wal.Compression
-	whitelist   map[string]bool
+	whitelist   atomic.Pointer[map[string]bool] // words that are answered; never changed in place
 	providers   *auth.Providers
 	authSchemes []string // a client must have an id of one of them; nil: none is asked for
 	started     time.Time
@@ -177,10 +177,7 @@ func (s *Server) configure(o Options) (err error) {
 			return &configError{c.Errorf("snapshot.compression.method", "%v", err)}
 		}
 	}
-	s.whitelist = map[string]bool{}
-	for _, w := range c.FourLetterWords {
-		s.whitelist[w] = true
-	}
+	s.SetWords(c.FourLetterWords)
 	s.authSchemes = c.AuthSchemes()
 	s.providers, err = auth.New(auth.Config{
 		DigestEnabled: c.DigestAuth, DigestAlg: c.DigestAlg, SuperDigest: c.SuperDigest,
@@ -211,6 +208,15 @@ func (s *Server) sayUnserved() error {
 		return &configError{err}
 	}
 	return nil
+}
+
+// SetWords replaces the four-letter words that are answered ("*": all). Any goroutine may call it.
+func (s *Server) SetWords(names []string) {
+	allowed := map[string]bool{}
+	for _, name := range names {
+		allowed[name] = true
+	}
+	s.whitelist.Store(&allowed)
 }
 
 // checkPort finds out whether the client port can be had, before any file is touched: the other

@@ -64,7 +64,8 @@ func (l *loop) word(c *conn, in []byte) (used int, isWord bool) {
 		return len(in), true
 	}
 	m := &l.srv.monitor
-	allowed := l.srv.whitelist[name] || l.srv.whitelist["*"]
+	whitelist := *l.srv.whitelist.Load()
+	allowed := whitelist[name] || whitelist["*"]
 	if name == wordSet && allowed {
 		if len(in) < 12 {
 			return -1, false

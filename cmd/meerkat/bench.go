@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,6 +24,11 @@ func benchCommand() *cobra.Command {
 	}
 	cmd.AddCommand(benchRunCommand(), benchVersusCommand())
 	return cmd
+}
+
+// untilHangup ends a measurement with its terminal, so that its znodes are removed.
+func untilHangup(ctx context.Context) (context.Context, func()) {
+	return signal.NotifyContext(ctx, syscall.SIGHUP)
 }
 
 func benchRunCommand() *cobra.Command {
@@ -46,7 +54,9 @@ The loop is closed unless --rate is given; then latency counts from the intended
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg.Progress = cmd.ErrOrStderr()
-			report, err := bench.Run(cmd.Context(), cfg)
+			ctx, stop := untilHangup(cmd.Context())
+			defer stop()
+			report, err := bench.Run(ctx, cfg)
 			if report == nil {
 				return err
 			}
@@ -111,7 +121,9 @@ A side is name,host:port,pid; the first is the reference. make versus starts bot
 					return err
 				}
 			}
-			c, err := bench.Versus(cmd.Context(), cfg)
+			ctx, stop := untilHangup(cmd.Context())
+			defer stop()
+			c, err := bench.Versus(ctx, cfg)
 			if c == nil {
 				return err
 			}

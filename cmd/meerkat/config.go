@@ -59,11 +59,8 @@ func loadConfig(args []string, in builtIn, c *console) (*zoocfg.Config, error) {
 }
 
 // configText is the configuration file as it is, for operators who ask the running server.
-func configText(args []string) string {
-	if len(args) == 0 {
-		return ""
-	}
-	text, err := os.ReadFile(args[0])
+func configText(file string) string {
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return "" // it was there a moment ago; nothing else depends on it
 	}

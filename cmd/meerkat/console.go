@@ -13,27 +13,40 @@ import (
 // printed whatever --log-level says. With --log json these are lines of the log, too.
 type console struct {
 	w      io.Writer
+	level  *slog.LevelVar // the logger's
 	logger *slog.Logger
 	always *slog.Logger // has no level; nil when the log is text
 }
 
 func newConsole(w io.Writer, format, level string) (*console, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("--log-level: %q is none of debug, info, warn, error", level)
+	c := &console{w: w, level: new(slog.LevelVar)}
+	if level == "" {
+		level = "info" // until the file is read
+	}
+	if err := c.setLevel(level); err != nil {
+		return nil, fmt.Errorf("--log-level: %w", err)
 	}
 	switch format {
 	case "text":
-		h := slog.NewTextHandler(w, &slog.HandlerOptions{Level: l})
-		return &console{w: w, logger: slog.New(h)}, nil
+		c.logger = slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: c.level}))
+		return c, nil
 	case "json":
-		return &console{w, jsonLogger(w, l), jsonLogger(w, slog.LevelDebug)}, nil
+		c.logger, c.always = jsonLogger(w, c.level), jsonLogger(w, slog.LevelDebug)
+		return c, nil
 	}
 	return nil, fmt.Errorf("--log: %q is neither text nor json", format)
 }
 
+// setLevel changes what the log says from now on. Any goroutine may call it.
+func (c *console) setLevel(name string) error {
+	if err := c.level.UnmarshalText([]byte(name)); err != nil {
+		return fmt.Errorf("%q is none of debug, info, warn, error", name)
+	}
+	return nil
+}
+
 // jsonLogger writes objects in which a kind of value has one form.
-func jsonLogger(w io.Writer, level slog.Level) *slog.Logger {
+func jsonLogger(w io.Writer, level slog.Leveler) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level,
 		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
 			if a.Value.Kind() == slog.KindDuration { // its unit goes into the name

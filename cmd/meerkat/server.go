@@ -8,19 +8,18 @@ import (
 	"net/http"
 	_ "net/http/pprof" // registers the profiles
 	"os"
-	"os/signal"
 	"runtime"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/meerkat-zk/meerkat/server"
+	"github.com/meerkat-zk/meerkat/server/clientlog"
 	"github.com/meerkat-zk/meerkat/server/zoocfg"
 )
 
 func serverCommand() *cobra.Command {
-	var logFormat, logLevel, pprofAddr string
+	var logFormat, level, pprofAddr string
 	var check bool
 	var in builtIn
 	cmd := &cobra.Command{
@@ -32,11 +31,14 @@ func serverCommand() *cobra.Command {
 			"With --check: tell whether it would start, and change nothing.",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := newConsole(cmd.ErrOrStderr(), logFormat, logLevel)
+			c, err := newConsole(cmd.ErrOrStderr(), logFormat, level)
 			if err != nil {
 				return &exitError{exitInvocation, err}
 			}
 			cfg, err := loadConfig(args, in, c)
+			if err == nil {
+				err = c.setLevel(logLevel(cfg, level))
+			}
 			if err != nil {
 				return &exitError{exitInvocation, err}
 			}
@@ -46,7 +48,11 @@ func serverCommand() *cobra.Command {
 			if pprofAddr != "" {
 				go servePprof(pprofAddr, c.logger) // ends with the process
 			}
-			return serve(cmd.Context(), cfg, configText(args), c)
+			r := &reload{console: c, levelByFlag: level}
+			if len(args) > 0 {
+				r.file, r.text = args[0], configText(args[0])
+			}
+			return serve(cmd.Context(), cfg, r)
 		},
 	}
 	cmd.Flags().BoolVar(&check, "check", false,
@@ -55,32 +61,18 @@ func serverCommand() *cobra.Command {
 	cmd.Flags().StringVar(&in.listen, "listen", "",
 		"host:port for clients, without a zoo.cfg; no host: all interfaces")
 	cmd.Flags().StringVar(&logFormat, "log", "text", "log format: text or json")
-	cmd.Flags().StringVar(&logLevel, "log-level", "info", "log level: debug, info, warn or error")
+	cmd.Flags().StringVar(&level, "log-level", "",
+		"log level: debug, info, warn or error (default: logLevel of the zoo.cfg, or info)")
 	cmd.Flags().StringVar(&pprofAddr, "pprof", "", "serve Go profiles over HTTP on this address")
 	return cmd
 }
 
 // servePprof serves net/http/pprof. A profile is a help, so its failure stops nobody.
 func servePprof(addr string, logger *slog.Logger) {
+	began := time.Now()
 	s := http.Server{Addr: addr, Handler: http.DefaultServeMux, ReadHeaderTimeout: time.Minute,
-		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn)}
+		ErrorLog: clientlog.New(logger, func() time.Duration { return time.Since(began) }).HTTPFaults()}
 	logger.Warn("profiles are not served", "addr", addr, "err", s.ListenAndServe())
-}
-
-// dumpOnQuit prints all goroutines at every SIGQUIT, as a JVM does its threads, and the server
-// goes on. It ends with ctx.
-func dumpOnQuit(ctx context.Context, c *console) {
-	quit := make(chan os.Signal, 1)
-	signal.Notify(quit, syscall.SIGQUIT)
-	defer signal.Stop(quit)
-	for {
-		select {
-		case <-quit:
-			c.dump()
-		case <-ctx.Done():
-			return
-		}
-	}
 }
 
 // rehearse tells whether a server would start; nothing has changed afterwards.
@@ -111,19 +103,23 @@ func startError(err error) error {
 const threadsPerCore = 2
 
 // serve runs a server until the context ends or it cannot go on.
-func serve(ctx context.Context, cfg *zoocfg.Config, text string, c *console) error {
+func serve(ctx context.Context, cfg *zoocfg.Config, r *reload) error {
+	asked, stop := signals()
+	defer stop()
+	c := r.console
 	defer tuneMemory()()
 	loops := runtime.GOMAXPROCS(0)
 	if os.Getenv("GOMAXPROCS") == "" {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threadsPerCore * loops))
 	}
 	s, err := server.Start(server.Options{
-		Config: cfg, ConfigText: text, Build: build(), Logger: c.logger, Loops: loops,
+		Config: cfg, ConfigText: r.text, Build: build(), Logger: c.logger, Loops: loops,
 	})
 	if err != nil {
 		return startError(err)
 	}
-	go dumpOnQuit(ctx, c)
+	r.server = s
+	go asked.answer(ctx, r)
 	for _, a := range s.Addrs() {
 		c.logger.Info("serving", "addr", a.String())
 	}

@@ -74,6 +74,7 @@ type Config struct {
 	MetricsProviderClassName string
 	Metrics                  Metrics
 	Admin                    Admin
+	LogLevel                 string // debug, info, warn or error
 
 	// Authentication.
 	SkipACL                  bool

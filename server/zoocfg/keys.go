@@ -76,7 +76,7 @@ func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps
 // keys is the table: each key that a file may have, once.
 var keys = slices.Concat(
 	fileKeys(), clientKeys(), sessionKeys(), treeKeys(), throttleKeys(), authKeys(),
-	adminKeys(), metricsKeys(), quorumKeys(), memberKeys(),
+	adminKeys(), metricsKeys(), operatorKeys(), quorumKeys(), memberKeys(),
 	tlsKeys("ssl.", "false", func(c *Config) *TLS { return &c.ClientTLS }),
 	tlsKeys("ssl.quorum.", "true", func(c *Config) *TLS { return &c.QuorumTLS }),
 	ignoredKeys(),

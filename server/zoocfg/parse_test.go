@@ -414,7 +414,7 @@ func TestServedKeysAreRead(t *testing.T) {
 
 // sample is a value for the key other than its default.
 func sample(k key) string {
-	for _, v := range []string{"true", "false", "yes", "no", "1", "17", "1024", "gz", "none",
+	for _, v := range []string{"true", "false", "yes", "no", "1", "17", "1024", "gz", "none", "debug",
 		prometheusMetrics, "observer", "h:1:2"} {
 		c, d := withDefaults(), withDefaults()
 		if k.kind.set(c, "7", v) == nil && !reflect.DeepEqual(c, d) {
