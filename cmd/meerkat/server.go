@@ -107,7 +107,7 @@ func serve(ctx context.Context, cfg *zoocfg.Config, r *reload) error {
 	asked, stop := signals()
 	defer stop()
 	c := r.console
-	defer tuneMemory()()
+	defer tuneMemory("/", c.logger)()
 	loops := runtime.GOMAXPROCS(0)
 	if os.Getenv("GOMAXPROCS") == "" {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threadsPerCore * loops))
