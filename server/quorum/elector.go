@@ -45,8 +45,13 @@ func StartElector(ctx context.Context, c ElectorConfig) (*Elector, error) {
 	e := &Elector{machine: zab.NewElection(c.Election), start: time.Now(), box: newMailbox(),
 		stop: make(chan struct{}), stopped: make(chan struct{}), decided: c.Decided,
 		differs: c.Differs, wake: time.NewTimer(time.Hour)}
-	c.Port.Receive = func(sid int64, n proto.Notification) {
-		e.step(func(now int64) zab.ElectionOutput { return e.machine.Heard(now, sid, n) })
+	c.Port.Receive = func(sid int64, n proto.Notification) { // a link has one message in the mailbox
+		done := make(chan struct{})
+		e.box.put(func() {
+			e.perform(e.machine.Heard(e.now(), sid, n))
+			close(done)
+		})
+		<-done // run ends only behind the links
 	}
 	c.Port.Unreachable = func(sid int64) {
 		e.step(func(now int64) zab.ElectionOutput { return e.machine.Unreachable(now, sid) })

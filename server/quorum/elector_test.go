@@ -142,3 +142,30 @@ func TestSilentThirdIsWaitedFor(t *testing.T) {
 		t.Errorf("decided after %v, and the third might have known better", took)
 	}
 }
+
+// A peer that never stops talking is heard at the pace of the election, and waits in its own
+// buffers for it.
+func TestFloodOfMessages(t *testing.T) {
+	c := newCouncil(t, 3, 3)
+	c.start(1, 5)
+	p := &party{t: t, addr: c.addrs[1][0]}
+	r := p.dialRaw()
+	r.hello(3, c.addrs[3][0])
+	for round := range int64(50_000) {
+		n := vote(round)
+		n.Leader, n.Config = 3, "server.1=a\nversion=0"
+		r.say(n.AppendFrame(nil))
+		box := c.electors[1].box
+		box.mu.Lock()
+		waiting := len(box.items)
+		box.mu.Unlock()
+		if waiting > 10 {
+			t.Fatalf("%d messages wait", waiting)
+		}
+	}
+	n := vote(1 << 40) // the last is heard like the first: a better vote of a later round
+	n.Leader, n.Zxid = 3, 9
+	r.say(n.AppendFrame(nil))
+	for r.round() != 1<<40 {
+	}
+}

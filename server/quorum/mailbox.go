@@ -3,7 +3,8 @@ package quorum
 import "sync"
 
 // A mailbox is how goroutines hand work to the one that owns the state. Putting never blocks.
-// What is put is bounded by the links and by what an election sends.
+// What waits is bounded: a link puts one message at a time, a connection its beginning and its end,
+// an election some messages to each peer.
 type mailbox struct {
 	mu    sync.Mutex
 	items []func()

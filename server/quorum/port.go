@@ -32,7 +32,8 @@ type Config struct {
 
 	Log *clientlog.Log
 
-	// Receive takes a message of a peer, on the goroutine of its link. It must not block.
+	// Receive takes a message of a peer, on the goroutine of its link, which reads the next one
+	// when it returns.
 	Receive func(sid int64, n proto.Notification)
 	// Unreachable tells that a peer refused a connection, or ended the one it had. It is called
 	// on the port's goroutine, and must not block.
