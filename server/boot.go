@@ -69,6 +69,7 @@ func (s *Server) recover(readLog func(wal.Options, proto.Zxid, func(proto.Zxid, 
 		n.readSnap.Add(began.Sub(booted).Nanoseconds())
 		n.replay.Add(time.Since(began).Nanoseconds())
 		n.replayed.Add(int64(r.replayed))
+		n.mismatches += int64(r.mismatches)
 	})
 	snapshot := "none"
 	if r.snapshot >= 0 {

@@ -64,7 +64,8 @@ type core struct {
 	reaper   reaper
 	spread   spread // when to snapshot
 	digests  digestLog
-	expired  int64 // sessions, for monitors
+	expired  int64            // sessions, for monitors
+	exceeded map[string]int64 // writes that a hard quota refused, by the first part of the path
 
 	// Scratch of one request, so that planning allocates nothing.
 	txn     proto.Txn

@@ -38,7 +38,7 @@ func (l *loop) advance() {
 }
 
 func (l *loop) deliver(b *batch) {
-	from := int32(0)
+	from, replies := int32(0), int64(0)
 	for i := range b.entries {
 		e := &b.entries[i]
 		if from < e.eventsTo {
@@ -51,7 +51,13 @@ func (l *loop) deliver(b *batch) {
 		}
 		if e.conn != nil && e.conn.loop == l {
 			l.settle(e)
+			if e.kind == entryReply {
+				replies++
+			}
 		}
+	}
+	if replies > 0 {
+		l.stats.replied.AddN(max(l.nowNs-b.publishedNs, 0), replies)
 	}
 	if b.root != nil {
 		l.root = b.root

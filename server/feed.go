@@ -15,21 +15,23 @@ import (
 //
 // Invariant: entries are ordered by zxid; nothing but next changes once it is linked.
 type batch struct {
-	next     atomic.Pointer[batch] // the loops' way on; written once, by the core
-	root     *tree.Root            // the tree after the last entry; nil when nothing changed
-	first    proto.Zxid            // the first transaction of this batch; 0 if there is none
-	last     proto.Zxid            // the last zxid that is in this batch or before it
-	entries  []entry
-	events   []tree.Event // of all entries, in order; an entry names its range
-	number   int64        // counts the core's batches, from 1
-	txns     int          // how many log records
-	records  []byte       // the log records; dropped with their last reader
-	readers  int          // who still reads records: see window.hold
-	expired  []expiry     // sessions that ended here and had no connection
-	want     uint64       // bit i: loop i has an entry here (loops past 63 are always woken)
-	roll     bool         // its records begin a new log file
-	restored bool         // its root is not what came of the batches before: see restore.go
-	snapshot bool         // its root is to be saved once it is durable and committed
+	next    atomic.Pointer[batch] // the loops' way on; written once, by the core
+	root    *tree.Root            // the tree after the last entry; nil when nothing changed
+	first   proto.Zxid            // the first transaction of this batch; 0 if there is none
+	last    proto.Zxid            // the last zxid that is in this batch or before it
+	entries []entry
+	events  []tree.Event // of all entries, in order; an entry names its range
+	number  int64        // counts the core's batches, from 1
+
+	publishedNs int64    // on the server's clock
+	txns        int      // how many log records
+	records     []byte   // the log records; dropped with their last reader
+	readers     int      // who still reads records: see window.hold
+	expired     []expiry // sessions that ended here and had no connection
+	want        uint64   // bit i: loop i has an entry here (loops past 63 are always woken)
+	roll        bool     // its records begin a new log file
+	restored    bool     // its root is not what came of the batches before: see restore.go
+	snapshot    bool     // its root is to be saved once it is durable and committed
 }
 
 // What an entry asks of the loop that it names.

@@ -41,7 +41,8 @@ type touch struct {
 type inbox struct {
 	mu       sync.Mutex
 	requests []request
-	heavy    bool // one of them may take long
+	sinceNs  int64 // when the first of them came, on the server's clock
+	heavy    bool  // one of them may take long
 	log      logState
 	touches  []touch
 	answered int        // loops that answered the question whom they heard
@@ -74,13 +75,16 @@ const (
 
 // push appends a loop's requests of one turn. It tells whether the core's turn is due and short:
 // there is little to do, and the log rests.
-func (b *inbox) push(rs []request) (short bool) {
+func (b *inbox) push(rs []request, nowNs int64) (short bool) {
 	heavy := len(rs) > littleRequestsMax
 	for i := range min(len(rs), littleRequestsMax) {
 		heavy = heavy || rs[i].heavy()
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if len(b.requests) == 0 {
+		b.sinceNs = nowNs
+	}
 	b.requests = append(b.requests, rs...)
 	b.heavy = b.heavy || heavy
 	return b.log == logIdle && !b.heavy && len(b.requests) <= littleRequestsMax
@@ -122,6 +126,7 @@ func (b *inbox) ring() {
 // inputs is what the core takes from the inbox for one turn.
 type inputs struct {
 	requests []request
+	sinceNs  int64 // when the first of them came, on the server's clock
 	touches  []touch
 	answered int
 	durable  proto.Zxid
@@ -142,7 +147,7 @@ func (b *inbox) take(in *inputs, all bool) bool {
 		return false
 	}
 	in.requests, b.requests, b.heavy = b.requests, in.requests[:0], false
-	in.durable = b.durable
+	in.durable, in.sinceNs = b.durable, b.sinceNs
 	if all {
 		in.touches, b.touches = b.touches, in.touches
 		in.calls, b.calls = b.calls, in.calls

@@ -301,7 +301,7 @@ func (l *loop) flush() {
 	if len(l.out) == 0 {
 		return
 	}
-	l.srv.lend(l.srv.inbox.push(l.out))
+	l.srv.lend(l.srv.inbox.push(l.out, l.nowNs))
 	clear(l.out)
 	l.out = l.out[:0]
 }

@@ -128,7 +128,7 @@ func (m *monitor) census(always bool) *census {
 	})
 	n.core, _ = fromCore(m, func(c *core) coreStats {
 		t := m.srv.tally
-		t.handed, t.expired = nil, c.expired
+		t.handed, t.expired, t.exceeded = nil, c.expired, maps.Clone(c.exceeded)
 		if t.base != nil && !always {
 			t.since(t.base)
 		}
@@ -150,8 +150,9 @@ func (m *monitor) ResetStats() {
 		base := *t
 		base.handed, base.base, base.expired = nil, nil, c.expired
 		t.base = &base
-		t.batches.Forget()
-		t.logNs.Forget()
+		for _, h := range t.hists() {
+			h.Forget()
+		}
 		return nil
 	})
 	m.rare.reset()
@@ -459,7 +460,8 @@ func (m *monitor) Stats() admin.Stats {
 		all.Hist.Merge(&n.latency[i])
 	}
 	t := admin.Stats{Received: n.received, Sent: n.sent, Outstanding: m.srv.inFlight.Load(),
-		Connections: m.srv.live.Load(), MinMs: all.Hist.Min() / 1e6, MaxMs: all.Hist.Max() / 1e6,
+		Connections: m.srv.live.Load(), MinMs: all.Hist.Min() / 1e6,
+		MaxMs: metrics.Up(all.Hist.Max(), 1e6),
 		AvgMs: metrics.Decimal(all.Average()), LastSize: -1, MinSize: -1, MaxSize: -1,
 		SlowSyncs: rare.slowSyncs, Zxid: root.Zxid(),
 		UptimeMs: time.Since(m.srv.started).Milliseconds(), AuthFailed: n.authFailed,

@@ -81,6 +81,7 @@ type Server struct {
 	initial  string     // Options.ConfigText
 
 	outstandingMax int64
+	flushNs        atomic.Int64 // what the last fsync of the log took
 	live           atomic.Int64 // client connections
 	inFlight       atomic.Int64 // requests decoded and not answered, of all loops
 	rejected       atomic.Int64 // connections turned away by a limit
@@ -157,6 +158,7 @@ func (s *Server) configure(o Options) (err error) {
 		FS: o.FS, PreallocBytes: c.PreAllocBytes, LogSizeLimit: c.TxnLogSizeLimitBytes,
 		NoSync: !c.ForceSync, SlowSync: c.FsyncWarning, Now: time.Now,
 		Synced: func(took time.Duration) {
+			s.flushNs.Store(took.Nanoseconds())
 			s.monitor.rare.note(func(n *rareCounts) { n.fsync.Add(took.Nanoseconds()) })
 		},
 		OnSlowSync: func(took time.Duration, file string) {
@@ -335,8 +337,8 @@ func (s *Server) newCore(r recovered) *core {
 			reapNeverUsedMs: c.ContainerMaxNeverUsed.Milliseconds(),
 			providers:       s.providers, softQuota: s.clientLog.SoftQuota,
 		},
-		digests: r.digests,
-		head:    r.head, leader: zab.NewLeader(zab.Majority{id}, zxid), open: &batch{number: 1},
+		digests: r.digests, exceeded: map[string]int64{},
+		head: r.head, leader: zab.NewLeader(zab.Majority{id}, zxid), open: &batch{number: 1},
 		spread: newSpread(time.Now().UnixNano(), c.SnapCount, c.SnapSizeLimitBytes),
 	}
 	// The wall clock, so that ids of an earlier boot do not come again.

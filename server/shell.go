@@ -44,10 +44,14 @@ func (s *Server) turn(all bool) bool {
 	if !s.inbox.take(in, all) {
 		return false
 	}
-	now := clock{wallMs: time.Now().UnixMilli(), monoMs: s.clockMs()}
+	began := time.Now()
+	beganNs := began.Sub(s.started).Nanoseconds()
+	now := clock{wallMs: began.UnixMilli(), monoMs: beganNs / 1e6}
 	in.resting = s.snapshots.resting(now.monoMs)
 	s.core.turn(in, now)
-	s.tally.requests += int64(len(in.requests))
+	if n := len(in.requests); n > 0 {
+		s.tally.turn(n, in.sinceNs, beganNs, time.Since(s.started).Nanoseconds())
+	}
 	s.perform(&s.core.out)
 	s.inbox.noteLog(s.core.logState())
 	return true
@@ -64,8 +68,9 @@ func (s *Server) perform(out *outputs) {
 		s.tally.hand(item.Last, now)
 	}
 	for _, b := range out.publish {
+		b.publishedNs = now
 		s.feed.publish(b)
-		s.tally.publish(b, now)
+		s.tally.publish(b, now, s.flushNs.Load())
 		for i := range b.expired {
 			s.sayExpired(&b.expired[i], 0)
 		}

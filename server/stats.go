@@ -4,7 +4,6 @@ import (
 	"maps"
 	"math/bits"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -86,6 +85,7 @@ type counters struct {
 	sizes   struct{ last, min, max int64 } // of replies; Invariant: 0 while there is none
 	lastNs  int64                          // when the last of them was given
 	latency [slotCount]metrics.Histogram   // from request to answer, in ns
+	replied metrics.Histogram              // of writes: from publication to answer, in ns
 	fired   [firedCount]metrics.Histogram  // watchers that an event told, when it told any
 }
 
@@ -109,6 +109,7 @@ func (n *counters) combine(o *counters, sign int64, hist func(_, _ *metrics.Hist
 	for i := range n.fired {
 		hist(&n.fired[i], &o.fired[i])
 	}
+	hist(&n.replied, &o.replied)
 	if sign < 0 || o.sizes.max == 0 {
 		return
 	}
@@ -130,6 +131,7 @@ func (n *counters) forget() {
 	for i := range n.fired {
 		n.fired[i].Forget()
 	}
+	n.replied.Forget()
 	n.sizes = struct{ last, min, max int64 }{}
 }
 
@@ -209,6 +211,12 @@ type coreStats struct {
 	txns      int64             // that were published
 	batches   metrics.Histogram // transactions per batch
 	logNs     metrics.Histogram // from a batch's way to the log until it is published
+	waitNs    metrics.Histogram // of a turn's oldest request, until the turn
+	queueNs   metrics.Histogram // of a batch at the log, until its fsync began
+	planNs    metrics.Histogram // a request's share of its turn
+	taken     metrics.Histogram // requests per turn
+	waiting   metrics.Histogram // batches that the log has when one more comes
+	exceeded  map[string]int64  // writes beyond a hard quota, by the first part of the path
 	expired   int64             // sessions
 	handed    []handover        // batches that the log has, oldest first
 	base      *coreStats        // as loopStats.base
@@ -223,11 +231,23 @@ type handover struct {
 
 // hand notes a batch that goes to the log.
 func (t *coreStats) hand(last proto.Zxid, ns int64) {
+	t.waiting.Add(int64(len(t.handed)))
 	t.handed = append(t.handed, handover{last, ns})
 }
 
-// publish counts a batch that came back.
-func (t *coreStats) publish(b *batch, ns int64) {
+// turn counts a turn of the core: n requests, of which the oldest came at sinceNs.
+func (t *coreStats) turn(n int, sinceNs, beganNs, endedNs int64) {
+	if n == 0 {
+		return
+	}
+	t.requests += int64(n)
+	t.taken.Add(int64(n))
+	t.waitNs.AddN(max(beganNs-sinceNs, 0), int64(n))
+	t.planNs.AddN((endedNs-beganNs)/int64(n), int64(n))
+}
+
+// publish counts a batch that came back. The last fsync took flushNs.
+func (t *coreStats) publish(b *batch, ns, flushNs int64) {
 	if b.txns == 0 {
 		return
 	}
@@ -235,19 +255,28 @@ func (t *coreStats) publish(b *batch, ns int64) {
 	t.batches.Add(int64(b.txns))
 	n := 0
 	for n < len(t.handed) && t.handed[n].last <= b.last {
-		t.logNs.Add(ns - t.handed[n].ns)
+		took := ns - t.handed[n].ns
+		t.logNs.Add(took)
+		t.queueNs.Add(max(took-flushNs, 0))
 		n++
 	}
 	t.handed = append(t.handed[:0], t.handed[n:]...)
 	t.published = ns
 }
 
+func (t *coreStats) hists() []*metrics.Histogram {
+	return []*metrics.Histogram{&t.batches, &t.logNs, &t.waitNs, &t.queueNs, &t.planNs, &t.taken,
+		&t.waiting}
+}
+
 func (t *coreStats) since(o *coreStats) {
 	t.requests -= o.requests
 	t.txns -= o.txns
 	t.expired -= o.expired
-	t.batches.Since(&o.batches)
-	t.logNs.Since(&o.logNs)
+	mine, older := t.hists(), o.hists()
+	for i := range mine {
+		mine[i].Since(older[i])
+	}
 }
 
 // A digestLog keeps the tree's digest after every digestEvery-th transaction, the newest
@@ -284,6 +313,7 @@ type rareCounts struct {
 	replayed              metrics.Histogram // records
 	restore               metrics.Histogram // ns
 	slowSyncs, snapErrors int64
+	mismatches            int64 // log records that promised another digest than the tree's
 	restoreErrors         int64
 	snapLimited           int64 // asked for too soon
 	restoreLimited        int64
@@ -352,7 +382,9 @@ func (m *monitor) Metrics(always bool) []metrics.Metric {
 		out.counter("unrecoverable_error_count", 0)
 	}
 	out.summaries(n, &rare)
+	out = metrics.Complete(metrics.Microseconds(out))
 	out.quotas(root)
+	out.exceeded(n.core.exceeded)
 	return out
 }
 
@@ -382,7 +414,7 @@ func (m *monitor) gauges(out *metricList, n *census, root *tree.Root) {
 		{"packets_received", n.received},
 		{"packets_sent", n.sent},
 		{"min_latency", all.Hist.Min() / nsPerMs},
-		{"max_latency", all.Hist.Max() / nsPerMs},
+		{"max_latency", metrics.Up(all.Hist.Max(), nsPerMs)},
 		{"last_client_response_size", last},
 		{"min_client_response_size", least},
 		{"max_client_response_size", most},
@@ -438,6 +470,7 @@ func (l *metricList) counters(n *census, rare *rareCounts) {
 		{"restore_error_count", rare.restoreErrors},
 		{"restore_rate_limited_count", rare.restoreLimited},
 		{"fsync_threshold_exceed_count", rare.slowSyncs},
+		{"digest_mismatches_count", rare.mismatches},
 	} {
 		l.counter(x.name, x.value)
 	}
@@ -499,6 +532,14 @@ func (l *metricList) summaries(n *census, rare *rareCounts) {
 	l.summary("updatelatency", metrics.Advanced, nsPerMs, updates)
 	l.summary("sync_processor_queue_and_flush_time_ms", metrics.Advanced, nsPerMs, &n.core.logNs)
 	l.summary("sync_processor_batch_size", metrics.Basic, 1, &n.core.batches)
+	l.summary("sync_processor_queue_size", metrics.Basic, 1, &n.core.waiting)
+	l.summary("sync_processor_queue_time_ms", metrics.Advanced, nsPerMs, &n.core.queueNs)
+	l.summary("prep_processor_queue_size", metrics.Basic, 1, &n.core.taken)
+	l.summary("prep_processor_queue_time_ms", metrics.Advanced, nsPerMs, &n.core.waitNs)
+	l.summary("prep_process_time", metrics.Basic, nsPerMs, &n.core.planNs)
+	l.summary("close_session_prep_time", metrics.Advanced, nsPerMs,
+		&n.latency[slotOf(proto.OpCloseSession)])
+	l.summary("write_final_proc_time_ms", metrics.Advanced, nsPerMs, &n.replied)
 	l.summary("fsynctime", metrics.Basic, nsPerMs, &rare.fsync)
 	l.summary("snapshottime", metrics.Basic, nsPerMs, &rare.snapshot)
 	l.summary("restore_time", metrics.Basic, nsPerMs, &rare.restore)
@@ -521,6 +562,14 @@ func isUpdate(slot int) bool {
 	return slot < 32 && op != proto.OpSync && route(op) == routeCore
 }
 
+// exceeded counts the writes that a hard quota refused (QuotaMetricsUtils).
+func (l *metricList) exceeded(by map[string]int64) {
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		*l = append(*l, metrics.Metric{Name: "quota_exceeded_error_per_namespace", Key: name,
+			Kind: metrics.Counter, Value: float64(by[name])})
+	}
+}
+
 // quotas are gauges per first part of a path: limits, hard ones where there are any, and usage
 // of all quotas below it (QuotaMetricsUtils).
 func (l *metricList) quotas(root *tree.Root) {
@@ -533,7 +582,7 @@ func (l *metricList) quotas(root *tree.Root) {
 	}
 	all := map[string]*sums{}
 	root.Quotas(func(q tree.Quota) bool {
-		name, _, _ := strings.Cut(strings.TrimPrefix(q.Path, "/"), "/")
+		name := tree.Namespace(q.Path)
 		t := all[name]
 		if t == nil {
 			t = &sums{}

@@ -217,3 +217,9 @@ func (t track) text() []byte {
 	}
 	return b
 }
+
+// Namespace is the first part of a path, by which quotas are shown (PathUtils.getTopNamespace).
+func Namespace(path string) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	return name
+}

@@ -67,7 +67,7 @@ func (m *Metric) Each(visit func(name string, value any)) {
 	h := m.Hist
 	visit("avg_"+name, Decimal(m.Average()))
 	visit("min_"+name, h.Min()/m.Unit)
-	visit("max_"+name, h.Max()/m.Unit)
+	visit("max_"+name, Up(h.Max(), m.Unit))
 	visit("cnt_"+name, h.Count)
 	visit("sum_"+name, h.Sum/m.Unit)
 	if m.Kind == Advanced {
@@ -75,6 +75,14 @@ func (m *Metric) Each(visit func(name string, value any)) {
 			visit(x.prefix+name, h.Quantile(x.q)/m.Unit)
 		}
 	}
+}
+
+// Up divides a maximum by its unit and rounds up: rounded down it could be below the average.
+func Up(v, unit int64) int64 {
+	if v <= 0 {
+		return v / unit
+	}
+	return (v + unit - 1) / unit
 }
 
 // Average is the mean of a summary in its unit, 0 if it has no values.

@@ -2,14 +2,15 @@
 # Runs every compatibility suite against a server: `make compat`.
 #
 # TARGET=java runs them against Debian's Java ZooKeeper instead, which proves the suites.
-# SUITES="wire random gozk kazoo c curator zkcli takeover ensemble realcfg" picks some; random
-# compares a Java server and Meerkat side by side over random scripts, takeover moves data directories between
-# the two (at full scale with MEERKAT_TAKEOVERS=20 MEERKAT_TAKEOVER_ZNODES=100000), ensemble has
-# Java servers and Meerkat's election elect together, realcfg starts both from each zoo.cfg of
-# server/zoocfg/testdata/real (MEERKAT_REAL=20: Java from 20 of them). What is missing on the machine
-# is installed by apt-get.
-# Servers listen on loopback (but where a zoo.cfg of realcfg says all interfaces), on free ports, in
-# temporary directories, and end with the suite.
+# SUITES="wire random gozk kazoo c curator zkcli takeover ensemble realcfg names" picks some; random
+# compares a Java server and Meerkat side by side over random scripts, takeover moves data
+# directories between the two (at full scale with MEERKAT_TAKEOVERS=20
+# MEERKAT_TAKEOVER_ZNODES=100000), ensemble has Java servers and Meerkat's election elect together,
+# realcfg starts both from each zoo.cfg of server/zoocfg/testdata/real (MEERKAT_REAL=20: Java from
+# 20 of them), names compares what monitors ask for. What is missing on the machine is installed by
+# apt-get.
+# Servers listen on loopback (realcfg has a network of its own, for some zoo.cfg files say all
+# interfaces), on free ports, in temporary directories, and end with the suite.
 #
 # Prints a line for each test, one for each suite, and at last "N passed, N failed".
 set -u
@@ -17,7 +18,7 @@ cd "$(dirname "$0")/../.." || exit 2
 
 TARGET=${TARGET:-meerkat}
 all="wire gozk kazoo c curator zkcli"
-if [ "$TARGET" != java ]; then all="$all random takeover ensemble realcfg"; fi
+if [ "$TARGET" != java ]; then all="$all random takeover ensemble realcfg names"; fi
 SUITES=${SUITES:-$all}
 export TARGET COMPAT=1
 python=/usr/bin/python3 # Debian's own: python3-kazoo is installed for it alone
@@ -38,7 +39,14 @@ for suite in $SUITES; do if [ "$suite" = c ]; then
 	command -v cc >/dev/null || missing="$missing gcc libc6-dev"
 	[ -e /usr/include/zookeeper/zookeeper.h ] || missing="$missing libzookeeper-mt-dev"
 fi; done
-case "$TARGET $SUITES" in java* | *random* | *takeover* | *ensemble* | *realcfg* | *zkcli* | *curator*)
+case $SUITES in *realcfg*)
+	command -v ip >/dev/null || missing="$missing iproute2" ;;
+esac
+case $SUITES in *names*)
+	command -v promtool >/dev/null || missing="$missing prometheus" ;;
+esac
+case "$TARGET $SUITES" in
+java* | *random* | *names* | *takeover* | *ensemble* | *realcfg* | *zkcli* | *curator*)
 	command -v java >/dev/null || missing="$missing default-jre-headless"
 	[ -e /usr/share/java/zookeeper.jar ] || missing="$missing zookeeper libzookeeper-java"
 	[ -e /usr/share/java/slf4j-simple.jar ] || missing="$missing libslf4j-java" ;;
@@ -77,10 +85,14 @@ count() { # suite, exit status: adds up the lines "ok …" and "FAIL …" of $ou
 	echo "== $1 against $TARGET: $ok passed, $fail failed"
 }
 
+# A command's own network, which has nothing but loopback.
+alone() { unshare --map-root-user --net sh -c 'ip link set lo up && exec "$@"' alone "$@"; }
+within=
+
 go_suite() { # name, package, flags: prints a line for each test that has no subtests, and why any failed
 	suite=$1 package=$2
 	shift 2
-	go test -v -count=1 -timeout 20m "$@" "./tools/compat/$package" >"$out.raw" 2>&1
+	$within go test -v -count=1 -timeout 20m "$@" "./tools/compat/$package" >"$out.raw" 2>&1
 	status=$?
 	awk -v suite="$suite" '
 		/^ *--- (PASS|FAIL): / {
@@ -106,7 +118,8 @@ for suite in $SUITES; do
 	wire | gozk | c | curator | zkcli) go_suite "$suite" "$suite" ;;
 	random) TARGET=both go_suite random wire -run TestRandom ;;
 	ensemble) TARGET=both go_suite ensemble ensemble ;;
-	realcfg) TARGET=both go_suite realcfg realcfg -parallel 2 ;;
+	realcfg) TARGET=both within=alone go_suite realcfg realcfg -parallel 2 ;;
+	names) TARGET=both go_suite names names ;;
 	takeover) TARGET=both go_suite takeover takeover -timeout 3h ;;
 	kazoo)
 		$python tools/compat/kazoo_suite.py >"$out.raw" 2>&1
