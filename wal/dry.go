@@ -48,6 +48,18 @@ func (d dryFS) List(dir string) ([]string, error) {
 	return names, err
 }
 
+// Space looks at the directory that is there above one that is missing.
+func (d dryFS) Space(name string) (Space, error) {
+	for {
+		space, err := d.FS.Space(name)
+		parent := filepath.Dir(name)
+		if !errors.Is(err, fs.ErrNotExist) || parent == name {
+			return space, err
+		}
+		name = parent
+	}
+}
+
 func (d dryFS) Lock(name string) (io.Closer, error) { return dryFile{}, d.permits(name) }
 
 // permits tells whether a file or directory may be written; one that is missing, whether it may

@@ -34,6 +34,8 @@ type FS interface {
 	MkdirAll(dir string) error
 	// SyncDir makes created, renamed and removed names of a directory durable.
 	SyncDir(dir string) error
+	// Space tells how much room the file system of a file or directory has.
+	Space(name string) (Space, error)
 	// Lock takes an exclusive lock on a file, which it creates if need be, until the result is
 	// closed or the process ends. A taken lock is a *LockedError.
 	Lock(name string) (io.Closer, error)
@@ -46,8 +48,9 @@ type File interface {
 	io.Closer
 	// SyncData makes the content and the size durable (fdatasync).
 	SyncData() error
-	// Preallocate makes the file at least size bytes long; what is new reads as zeros. Where
-	// the file system can, it also reserves the space.
+	// Preallocate makes the file at least size bytes long and reserves the space; what is new
+	// reads as zeros. A file system that cannot do that says so and changes nothing: the error
+	// matches errors.ErrUnsupported or EINVAL.
 	Preallocate(size int64) error
 	// Truncate sets the size.
 	Truncate(size int64) error
@@ -61,6 +64,9 @@ type Info struct {
 	ModTime time.Time
 	Dir     bool
 }
+
+// Space is the room on a file system, in bytes, as a user without privileges has it.
+type Space struct{ Total, Free int64 }
 
 // A LockedError says that another process holds a lock.
 type LockedError struct {
@@ -133,6 +139,19 @@ func (osFS) SyncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+func (osFS) Space(name string) (Space, error) {
+	var st unix.Statfs_t
+	for {
+		err := unix.Statfs(name, &st)
+		if err == unix.EINTR {
+			continue
+		}
+		block := int64(st.Bsize)
+		return Space{Total: int64(st.Blocks) * block, Free: int64(st.Bavail) * block},
+			pathError("statfs", name, err)
+	}
+}
+
 func (osFS) Lock(name string) (io.Closer, error) {
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
@@ -166,12 +185,7 @@ func (f osFile) SyncData() error {
 
 func (f osFile) Preallocate(size int64) error {
 	for {
-		err := unix.Fallocate(int(f.Fd()), 0, 0, size)
-		switch {
-		case err == unix.EINTR:
-		case err == unix.EOPNOTSUPP || err == unix.ENOSYS:
-			return f.Truncate(size)
-		default:
+		if err := unix.Fallocate(int(f.Fd()), 0, 0, size); err != unix.EINTR {
 			return pathError("fallocate", f.Name(), err)
 		}
 	}
@@ -194,6 +208,12 @@ func pathError(op, path string, err error) error {
 
 // isFull tells whether an error means that the disk has no room.
 func isFull(err error) bool { return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) }
+
+// isUnsupported tells whether an error means that the file system lacks an operation. Network and
+// user-space ones say EINVAL as well.
+func isUnsupported(err error) bool {
+	return errors.Is(err, errors.ErrUnsupported) || errors.Is(err, unix.EINVAL)
+}
 
 // removeSynced removes a file and makes that durable.
 func removeSynced(fs FS, path string) error {

@@ -46,6 +46,8 @@ type Log struct {
 	zeroed int64  // up to here the padding was written, not only reserved
 	padOff bool   // the disk was too full to reserve space for this file
 	roll   bool   // the next append above last starts a new file
+	full   bool   // the reserve was given up (reserve.go)
+	sure   int64  // up to here the file is sure to take records while full
 
 	unsynced int64      // bytes written since the last sync
 	last     proto.Zxid // written
@@ -61,6 +63,7 @@ type Item struct {
 	Roll     bool // start a new file with the next record
 	Truncate bool // drop everything above Last instead of appending
 	Restart  bool // complete the file; what is appended next follows Last, which no record has
+	Reserve  bool // make the reserve again that a full disk has cost
 
 	// Done is called by a Runner when the item is durable, after durable(zxid).
 	Done func()
@@ -70,6 +73,21 @@ type Item struct {
 // newest file ends with it, that file goes on; else the next append creates log.<zxid>. Replay
 // must have succeeded before.
 func OpenLog(o Options, last proto.Zxid) (*Log, error) {
+	l, err := openLog(o, last)
+	if err != nil || o.ReserveBytes <= 0 {
+		return l, err
+	}
+	if err = l.makeReserve(); isFull(err) {
+		l.full, err = true, l.claim()
+	}
+	if err != nil && l.f != nil {
+		_ = l.f.Close() // nothing was written
+	}
+	l.reportRoom()
+	return l, err
+}
+
+func openLog(o Options, last proto.Zxid) (*Log, error) {
 	l := &Log{o: o, last: last, durable: last}
 	files, err := logFiles(&l.o)
 	if err != nil || len(files) == 0 {
@@ -133,7 +151,13 @@ func (l *Log) step(items []Item) error {
 			return err
 		}
 	}
-	return l.sync()
+	if err := l.sync(); err != nil {
+		return err
+	}
+	if l.full {
+		l.reportRoom()
+	}
+	return nil
 }
 
 func (l *Log) take(it *Item) error {
@@ -147,6 +171,11 @@ func (l *Log) take(it *Item) error {
 		err := l.finish()
 		l.last = it.Last
 		return err
+	}
+	if it.Reserve {
+		if err := l.refill(); err != nil {
+			return err
+		}
 	}
 	l.roll = l.roll || it.Roll
 	if len(it.Records) == 0 {
@@ -177,7 +206,7 @@ func (l *Log) take(it *Item) error {
 }
 
 func (l *Log) rollDue() bool {
-	return l.f != nil && (l.roll || l.o.LogSizeLimit > 0 && l.pos > l.o.LogSizeLimit)
+	return l.f != nil && !l.full && (l.roll || l.o.LogSizeLimit > 0 && l.pos > l.o.LogSizeLimit)
 }
 
 // append writes records, with a sync whenever stepBytesMax were written.
@@ -205,16 +234,31 @@ func (l *Log) write(b []byte) error {
 	if len(b) == 0 {
 		return nil
 	}
-	if err := l.pad(l.pos + int64(len(b))); err != nil {
-		return err
-	}
 	// Counted before, for a write that fails may have written a part.
 	l.unsynced += int64(len(b))
-	if _, err := l.f.WriteAt(b, l.pos); err != nil {
-		return fmt.Errorf("wal: append: %w", err)
+	err := l.put(b)
+	if isFull(err) {
+		if err = l.giveUp(err); err == nil {
+			err = l.put(b)
+		}
+	}
+	if err != nil {
+		return err
 	}
 	l.pos += int64(len(b))
 	l.size = max(l.size, l.pos)
+	return nil
+}
+
+// put writes b behind the records. When it fails the file may hold any part of b there, and the
+// next put of the same b makes it whole.
+func (l *Log) put(b []byte) error {
+	if err := l.pad(l.pos + int64(len(b))); err != nil {
+		return err
+	}
+	if _, err := l.f.WriteAt(b, l.pos); err != nil {
+		return fmt.Errorf("wal: append: %w", err)
+	}
 	return nil
 }
 
@@ -225,10 +269,13 @@ func (l *Log) pad(end int64) error {
 	}
 	if size := paddedSize(end, l.size, l.o.PreallocBytes); size != l.size {
 		err := l.f.Preallocate(size)
+		if isUnsupported(err) { // a size that stays is as good for most syncs
+			err = l.f.Truncate(size)
+		}
 		if isFull(err) {
 			// The records may still fit. What was reserved in part is given back.
 			l.padOff = true
-			l.size = l.pos
+			l.size, l.zeroed = l.pos, l.pos
 			err = l.f.Truncate(l.pos)
 		} else {
 			l.size = size
@@ -245,7 +292,12 @@ func (l *Log) pad(end int64) error {
 	if n <= 0 {
 		return nil
 	}
-	if _, err := l.f.WriteAt(zeros[:n], from); err != nil {
+	_, err := l.f.WriteAt(zeros[:n], from)
+	if isFull(err) { // its space was not really reserved; the records may still fit
+		l.padOff = true
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("wal: write ahead: %w", err)
 	}
 	l.zeroed = from + n
@@ -305,8 +357,39 @@ func (l *Log) create(z proto.Zxid) error {
 	if _, err := files.Stat(path); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("wal: create log: %s is there already (%v)", path, err)
 	}
+	err := l.begin(path, temp)
+	if isFull(err) {
+		if err = l.giveUp(err); err == nil {
+			err = l.begin(path, temp)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := l.f.SyncData(); err != nil {
+		return fmt.Errorf("wal: sync new log: %w", err)
+	}
+	err = files.Rename(temp, path)
+	if isFull(err) {
+		if err = l.giveUp(err); err == nil {
+			err = files.Rename(temp, path)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("wal: name new log: %w", err)
+	}
+	if err := files.SyncDir(l.o.LogDir); err != nil {
+		return fmt.Errorf("wal: sync log directory: %w", err)
+	}
+	return nil
+}
+
+// begin opens a new file under a temporary name, with its header. When it fails no file is open,
+// and it can be done again.
+func (l *Log) begin(path, temp string) error {
+	files := l.o.fs()
 	f, err := files.Create(temp)
-	if errors.Is(err, fs.ErrExist) { // left by one that was killed
+	if errors.Is(err, fs.ErrExist) { // left by one that was killed, or by a full disk
 		if err = files.Remove(temp); err == nil {
 			f, err = files.Create(temp)
 		}
@@ -315,24 +398,18 @@ func (l *Log) create(z proto.Zxid) error {
 		return fmt.Errorf("wal: create log: %w", err)
 	}
 	l.f, l.path = f, path
-	l.pos, l.size, l.zeroed = fileHeaderBytes, fileHeaderBytes, fileHeaderBytes
+	l.pos, l.size, l.zeroed, l.sure = fileHeaderBytes, fileHeaderBytes, fileHeaderBytes, 0
 	l.padOff, l.roll = false, false
-	if _, err := f.WriteAt([]byte(fileHeader), 0); err != nil {
-		return fmt.Errorf("wal: write log header: %w", err)
+	if _, err = f.WriteAt([]byte(fileHeader), 0); err != nil {
+		err = fmt.Errorf("wal: write log header: %w", err)
+	} else if err = l.pad(l.pos); err == nil && l.full {
+		err = l.claim()
 	}
-	if err := l.pad(l.pos); err != nil {
-		return err
+	if err != nil {
+		_ = f.Close() // nobody has seen it
+		l.f = nil
 	}
-	if err := f.SyncData(); err != nil {
-		return fmt.Errorf("wal: sync new log: %w", err)
-	}
-	if err := files.Rename(temp, path); err != nil {
-		return fmt.Errorf("wal: name new log: %w", err)
-	}
-	if err := files.SyncDir(l.o.LogDir); err != nil {
-		return fmt.Errorf("wal: sync log directory: %w", err)
-	}
-	return nil
+	return err
 }
 
 // finish completes the open file: its padding is cut off, it is synced, even with NoSync (a
@@ -346,6 +423,10 @@ func (l *Log) finish() error {
 			return fmt.Errorf("wal: cut padding: %w", err)
 		}
 	}
+	return l.closeFile()
+}
+
+func (l *Log) closeFile() error {
 	if err := l.syncFile(); err != nil {
 		return err
 	}
@@ -373,7 +454,8 @@ func (l *Log) TruncateTo(z proto.Zxid) error {
 	return nil
 }
 
-// Close completes the open file. The Log must not be used afterwards.
+// Close completes the open file; on a full disk it leaves the room that the next start needs. The
+// Log must not be used afterwards.
 func (l *Log) Close() error {
 	if l.err != nil {
 		if l.f != nil {
@@ -381,6 +463,10 @@ func (l *Log) Close() error {
 		}
 		return l.err
 	}
-	l.err = l.finish()
+	if l.full && l.f != nil {
+		l.err = l.closeFile()
+	} else {
+		l.err = l.finish()
+	}
 	return l.err
 }

@@ -44,6 +44,7 @@ type memNode struct {
 	file  memContent
 	saved memContent // what a power cut leaves of file
 	dirty byteRange  // where they may differ
+	taken int64      // up to here it takes room: the rest is a hole
 
 	names      map[string]*memNode // of a directory, else nil
 	savedNames map[string]*memNode
@@ -103,7 +104,7 @@ func (m *MemFS) Ops() int {
 }
 
 // Limit makes the disk full after so many more bytes: ENOSPC. A negative limit is none.
-// Overwriting takes no room; removing and truncating gives none back.
+// Overwriting takes no room; removing and truncating a file gives its room back.
 func (m *MemFS) Limit(bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -147,6 +148,7 @@ func (x *crash) of(n *memNode) *memNode {
 	if n.names == nil {
 		c.saved = crashContent(&n.saved, &n.file, x.rng)
 		c.file = c.saved.clone()
+		c.taken = c.file.size
 		return c
 	}
 	left := map[string]*memNode{}
@@ -275,6 +277,27 @@ func (m *MemFS) change(kind, name string, bytes int) error {
 	return pathError(kind, name, m.fail(Op{m.ops, kind, name, bytes}))
 }
 
+// giveBack undoes take.
+func (m *MemFS) giveBack(n int64) {
+	if m.room >= 0 {
+		m.room += max(n, 0)
+	}
+}
+
+// Space implements FS.
+func (m *MemFS) Space(name string) (Space, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, err := m.get(name)
+	if m.room < 0 {
+		return Space{Total: memSpace, Free: memSpace}, err
+	}
+	return Space{Total: memSpace, Free: m.room}, err
+}
+
+// memSpace is what a MemFS says that it has in all.
+const memSpace = 1 << 40
+
 // take uses up room for n new bytes and returns for how many there was some.
 func (m *MemFS) take(n int64) int64 {
 	if m.room < 0 {
@@ -370,12 +393,17 @@ func (m *MemFS) Rename(from, to string) error {
 	if err != nil {
 		return err
 	}
-	toDir, _, base, err := m.lookup(to)
-	switch {
-	case err != nil:
+	toDir, over, base, err := m.lookup(to)
+	if err != nil {
 		return err
-	case node == nil:
+	}
+	if node == nil {
 		return &fs.PathError{Op: "rename", Path: from, Err: fs.ErrNotExist}
+	}
+	if over != nil && over != node {
+		m.giveBack(over.taken)
+	}
+	switch {
 	case toDir == dir:
 		dir.rename(memChange{name: base, old: old, node: node})
 	default:
@@ -401,6 +429,7 @@ func (m *MemFS) Remove(name string) error {
 		return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrNotExist}
 	}
 	dir.rename(memChange{name: base})
+	m.giveBack(node.taken)
 	return nil
 }
 
@@ -542,8 +571,7 @@ func (f *memFile) WriteAt(b []byte, off int64) (int, error) {
 	if err := f.before("write", len(b)); err != nil {
 		return 0, err
 	}
-	c := &f.node.file
-	grow := max(0, off+int64(len(b))-max(c.size, off))
+	grow := max(0, off+int64(len(b))-max(f.node.taken, off))
 	if got := f.m.take(grow); got < grow {
 		n := len(b) - int(grow-got)
 		f.write(b[:n], off)
@@ -555,6 +583,7 @@ func (f *memFile) WriteAt(b []byte, off int64) (int, error) {
 
 func (f *memFile) write(b []byte, off int64) {
 	f.node.file.write(b, off)
+	f.node.taken = max(f.node.taken, off+int64(len(b)))
 	f.node.dirty.add(off, off+int64(len(b)))
 }
 
@@ -564,12 +593,13 @@ func (f *memFile) Preallocate(size int64) error {
 	if err := f.before("preallocate", 0); err != nil {
 		return err
 	}
-	grow := max(0, size-f.node.file.size)
+	grow := max(0, size-f.node.taken)
 	if got := f.m.take(grow); got < grow {
 		f.m.room += got
 		return pathError("preallocate", f.name, unix.ENOSPC)
 	}
-	f.node.file.size += grow
+	f.node.taken += grow
+	f.node.file.size = max(f.node.file.size, size)
 	return nil
 }
 
@@ -582,6 +612,8 @@ func (f *memFile) Truncate(size int64) error {
 	if end := int64(len(f.node.file.data)); end > size {
 		f.node.dirty.add(size, end)
 	}
+	f.m.giveBack(f.node.taken - size)
+	f.node.taken = min(f.node.taken, size)
 	f.node.file.resize(size)
 	return nil
 }

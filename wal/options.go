@@ -19,6 +19,12 @@ type Options struct {
 	PreallocBytes int64
 	// LogSizeLimit starts a new log file once the current one is larger; 0 or less: never.
 	LogSizeLimit int64
+	// ReserveBytes is how much room is held for what was accepted when the disk runs full; 0 or
+	// less: none, and a full disk fails the log (reserve.go).
+	ReserveBytes int64
+	// OnRoom hears, from OpenLog and then from the log's goroutine, how many bytes the log is sure
+	// to take: Unlimited while the disk is not full.
+	OnRoom func(bytes int64)
 	// NoSync is forceSync=no: records count as durable when they were written.
 	NoSync bool
 
