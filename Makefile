@@ -16,6 +16,7 @@ KILLS    ?= 200
 CLOSES   ?= 100
 CUTS     ?= 2000
 SEEDS    ?= 20000
+FILLS    ?= 200
 
 .DEFAULT_GOAL := help
 
@@ -71,8 +72,9 @@ fmt: ## format all code
 check: lint test ## before every commit: lint and test
 
 .PHONY: crash
-crash: ## KILLS=200 times kill -9 under load, CUTS=2000 power cuts, CLOSES=100 of large sessions
-	MEERKAT_KILLS=$(KILLS) MEERKAT_CUTS=$(CUTS) $(GO) test -tags verify -count=1 -v -timeout 60m \
+crash: ## KILLS=200 times kill -9 under load, CUTS=2000 power cuts, FILLS=200 full disks, CLOSES=100 of large sessions
+	MEERKAT_KILLS=$(KILLS) MEERKAT_CUTS=$(CUTS) MEERKAT_FILLS=$(FILLS) \
+		$(GO) test -tags verify -count=1 -v -timeout 60m \
 		-run 'Crash|Kill|PowerCut|FullDisk|FullTmpfs' ./server ./wal
 	COMPAT=1 MEERKAT_CLOSES=$(CLOSES) $(GO) test -count=1 -v -timeout 60m -run TestKillAtClose \
 		./tools/compat/takeover

@@ -125,6 +125,7 @@ func (s *Server) checkFiles() error {
 	if err := s.openFiles(); err != nil {
 		return err
 	}
+	s.sayRoom()
 	for _, dir := range []string{s.files.LogDir, s.files.SnapDir} {
 		f, err := s.files.FS.Create(filepath.Join(dir, "new"))
 		if err == nil {
@@ -148,6 +149,23 @@ func (s *Server) checkFiles() error {
 	}
 	_, err := s.recover(readLog)
 	return err
+}
+
+// sayRoom tells how much room there is, and whether a server would start read-only.
+func (s *Server) sayRoom() {
+	for _, d := range s.disk.Dirs() {
+		if d.Err != nil {
+			s.logger.Warn("the room on disk is not known", "key", d.Key, "dir", d.Path, "err", d.Err)
+			continue
+		}
+		s.logger.Info("room on disk", "key", d.Key, "dir", d.Path, "free_bytes", d.Free,
+			"of_bytes", d.Total)
+	}
+	missing := wal.ReserveMissing(s.files)
+	if d := s.disk.Dirs()[0]; d.Err == nil && d.Free < missing {
+		s.logger.Warn("a server would start read-only: there is no room for the log's reserve",
+			"dir", d.Path, "free_bytes", d.Free, "needed_bytes", missing)
+	}
 }
 
 // checkTTL refuses TTL znodes when extendedTypesEnabled is off: they look like ephemerals of
@@ -224,6 +242,7 @@ func (s *Server) loadSnapshot() (recovered, error) {
 		h, err := s.readSnapshot(f, o)
 		if err == nil {
 			s.monitor.rare.note(func(n *rareCounts) { n.lastSnap, n.lastSnapAt = h.Zxid(), f.ModTime })
+			s.disk.NoteSnapshot(f.Size)
 			return recovered{head: h, snapshot: h.Zxid()}, nil
 		}
 		s.logger.Warn("snapshot passed over", "file", f.Path, "err", err)
@@ -260,6 +279,9 @@ func (s *Server) treeOptions() tree.Options {
 // as a fuzzy snapshot can leave them. It does so by ordinary transactions, the first of this
 // boot (ZooKeeperServer.loadData).
 func (s *Server) closeDeadOwners(c *core) {
+	if c.full {
+		return // when there is room
+	}
 	var dead []int64
 	c.head.DeadOwners(func(session int64) bool {
 		dead = append(dead, session)
@@ -348,7 +370,10 @@ func (p *snapshotter) do(work func()) error {
 func (p *snapshotter) save(r *tree.Root) {
 	began := p.srv.clockMs()
 	p.nextMs.Store(math.MaxInt64)
-	_, err := p.srv.save(r, p.srv.cfg.SaveLastProcessedZxid)
+	err := p.srv.disk.FitsSnapshot()
+	if err == nil {
+		_, err = p.srv.save(r, p.srv.cfg.SaveLastProcessedZxid)
+	}
 	ended := p.srv.clockMs()
 	p.nextMs.Store(ended + restShare*(ended-began))
 	if err != nil {
@@ -387,6 +412,7 @@ func (s *Server) writeSnapshot(r *tree.Root, lastZxid bool) (saved savedSnapshot
 		n.snapshot.Add(time.Since(began).Nanoseconds())
 		n.lastSnap, n.lastSnapAt = r.Zxid(), time.Now()
 	})
+	s.disk.NoteSnapshot(saved.bytes)
 	s.logger.Info("snapshot written", "file", saved.path, "bytes", saved.bytes,
 		"took", time.Since(began))
 	return saved, nil

@@ -60,11 +60,14 @@ type core struct {
 	window window
 
 	resting  bool // no snapshot now: see snapshotter.resting
+	full     bool // the log's disk is: only what fits into room is accepted
+	room     int64
 	sessions sessions
 	reaper   reaper
 	spread   spread // when to snapshot
 	digests  digestLog
 	expired  int64            // sessions, for monitors
+	refused  int64            // requests, for the disk was full
 	exceeded map[string]int64 // writes that a hard quota refused, by the first part of the path
 
 	// Scratch of one request, so that planning allocates nothing.
@@ -100,7 +103,7 @@ func (o *outputs) reset() {
 
 // turn takes in what happened, in a fixed order, and leaves in c.out what is to be done.
 func (c *core) turn(in *inputs, now clock) {
-	c.now, c.resting = now, in.resting
+	c.now, c.resting, c.full, c.room = now, in.resting, in.full, in.room
 	c.out.reset()
 	c.onDurable(in.durable)
 	for _, t := range in.touches {
@@ -265,6 +268,10 @@ func (c *core) onRequest(r *request) {
 // write plans and applies one operation, and logs its transaction: the operation's own, or an
 // error transaction, which takes a zxid too (PrepRequestProcessor.pRequest).
 func (c *core) write(r *request) {
+	if c.full && !c.fits(r) {
+		c.turnDown(r)
+		return
+	}
 	e := entry{kind: entryReply, conn: r.conn, xid: r.xid, op: r.op}
 	if r.conn == nil {
 		e.kind = entryNone

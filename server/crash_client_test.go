@@ -22,6 +22,7 @@ type crashHistory struct {
 	down      atomic.Bool // the server was or is about to be stopped: connections may break
 	seenZxid  atomic.Int64
 	writes    atomic.Int64 // acknowledged
+	fills     bool         // its disk runs full: writes may be turned down
 	hasLayout bool         // the clients' znodes were made, and that was acknowledged
 
 	mu        sync.Mutex
@@ -98,8 +99,9 @@ type crashClient struct {
 	next  atomic.Int64 // the next request's number
 	shown atomic.Int64 // requests below it were shown to others
 
-	w    *wire
-	last proto.Zxid // shown on this connection
+	w       *wire
+	last    proto.Zxid // shown on this connection
+	refused bool       // the server is read-only
 }
 
 // errGone says that the connection broke. That is right only if the server went down.
@@ -193,11 +195,12 @@ func (c *crashClient) read() (p reply, err error) {
 	}
 }
 
-// run sends random requests, several at a time, until the server goes down; steps bounds them,
-// 0 means no bound. An error is a broken promise.
+// run sends random requests, several at a time, until the server goes down or turns writes away;
+// steps bounds them, 0 means no bound. An error is a broken promise.
 func (c *crashClient) run(addr string, steps int) error {
 	defer c.hangUp()
-	for n := 0; steps == 0 || n < steps; n++ {
+	c.refused = false
+	for n := 0; !c.refused && (steps == 0 || n < steps); n++ {
 		closing := false
 		for range 1 + c.rng.IntN(6) {
 			if closing = c.send(c.pick()); closing {
@@ -280,6 +283,9 @@ func (c *crashClient) receive() error {
 		return fmt.Errorf("client %d: answer to %d, want %d", c.id, p.Xid, o.xid)
 	}
 	tag := crashTag(c.id, o.num)
+	if p.Err == proto.ErrNotReadOnly && c.h.fills {
+		return c.notDone(p)
+	}
 	if p.Err != o.want.code {
 		return fmt.Errorf("%s %v %s: answer %v, want %v", tag, o.op, o.path, p.Err, o.want.code)
 	}
@@ -297,6 +303,23 @@ func (c *crashClient) receive() error {
 	}
 	if err := c.accept(&o, p); err != nil {
 		return fmt.Errorf("%s %v %s: %w", tag, o.op, o.path, err)
+	}
+	return nil
+}
+
+// notDone takes the answer of a server whose disk is full: the request left no trace, and those
+// behind it find what was before.
+func (c *crashClient) notDone(p reply) error {
+	o := c.pending[0]
+	if o.op == proto.OpGetData || o.op == proto.OpSync || len(p.body) > 0 {
+		return fmt.Errorf("%s %v %s: %v, %d bytes", crashTag(c.id, o.num), o.op, o.path, p.Err,
+			len(p.body))
+	}
+	c.refused = true
+	c.pending = slices.Delete(c.pending, 0, 1)
+	c.ahead = maps.Clone(c.base)
+	for i := range c.pending {
+		c.pending[i].want = c.ahead.apply(&c.pending[i], c.session, 0)
 	}
 	return nil
 }

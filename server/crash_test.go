@@ -97,8 +97,6 @@ type killHistory struct {
 	config string
 	logs   crashLog // of the last program
 
-	lastLine string // of the last program that met a full disk
-
 	booting, checking, snapshots int // kills by moment
 }
 

@@ -78,8 +78,13 @@ func (l *loop) deliver(b *batch) {
 // settle does what an entry asks of a connection of this loop.
 func (l *loop) settle(e *entry) {
 	c := e.conn
-	if e.kind == entryConnect || e.kind == entryRefuse {
+	switch {
+	case e.kind == entryConnect || e.kind == entryRefuse:
 		l.connected(c, e)
+		return
+	case e.kind == entryTurnAway && c.state == connWaiting:
+		l.srv.refused(c, "the disk is full: no session can be made")
+		l.close(c)
 		return
 	}
 	if c.state != connLive {

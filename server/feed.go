@@ -38,12 +38,13 @@ type batch struct {
 type entryKind uint8
 
 const (
-	entryNone    entryKind = iota // events only
-	entryReply                    // answer a write
-	entrySync                     // answer a sync
-	entryConnect                  // the session is attached: answer the ConnectRequest
-	entryRefuse                   // the session does not exist: say so, then close
-	entryDrop                     // close the connection without a word
+	entryNone     entryKind = iota // events only
+	entryReply                     // answer a write
+	entrySync                      // answer a sync
+	entryConnect                   // the session is attached: answer the ConnectRequest
+	entryRefuse                    // the session does not exist: say so, then close
+	entryDrop                      // close the connection without a word
+	entryTurnAway                  // close it without an answer to its ConnectRequest: go elsewhere
 )
 
 // An entry is one transaction's effect on clients, or a note that is ordered with them.
@@ -150,6 +151,14 @@ func (w *window) trim(out []*tree.Root) []*tree.Root {
 	w.logged -= n
 	w.published -= n
 	return out
+}
+
+// logBytes is what the log has of records that are not durable yet.
+func (w *window) logBytes() (sum int64) {
+	for _, b := range w.batches[w.logged:] {
+		sum += int64(len(b.records))
+	}
+	return sum
 }
 
 // hold notes one more reader of a batch's records. Their buffer is not written again before

@@ -132,7 +132,9 @@ type inputs struct {
 	durable  proto.Zxid
 	ticked   bool
 	calls    []func(*core)
-	resting  bool // the snapshotter is to be left alone
+	resting  bool  // the snapshotter is to be left alone
+	full     bool  // the log's disk is
+	room     int64 // what the log is sure to take then
 }
 
 // take moves all that waits into in, whose slices are used again. Unless all is asked for, it

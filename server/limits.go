@@ -88,6 +88,24 @@ const (
 	// such a one, and does not start again.
 	txnFixedBytes = 48
 
+	// Room of a full log that ends of sessions alone may take, not their beginnings: one end of
+	// the largest kind, and thousands of others.
+	closesRoomBytes = 1 << 20
+
+	// The most that a session's beginning, or its end without paths, takes in the log: its record
+	// is some 80 bytes.
+	sessionTxnBytesMax = 256
+
+	// What the log holds in reserve, so that all that was accepted when its disk runs full becomes
+	// durable: batches of a full turn, and then sessions for a while. A file system of less than
+	// 256 MiB gives a sixteenth. Who has more on the way to the log, in large znodes, ends with the
+	// disk, and starts read-only.
+	reserveBytes    = 16 << 20
+	reserveShareMax = 16
+
+	// How often the room on disk is looked at: how late writes come back.
+	diskEvery = time.Second
+
 	// A loop that holds no entry and no watch is woken when so many batches are unread, so
 	// that the feed behind it can be freed.
 	loopLagBatchesMax = 256

@@ -128,7 +128,8 @@ func (m *monitor) census(always bool) *census {
 	})
 	n.core, _ = fromCore(m, func(c *core) coreStats {
 		t := m.srv.tally
-		t.handed, t.expired, t.exceeded = nil, c.expired, maps.Clone(c.exceeded)
+		t.handed, t.expired, t.refused = nil, c.expired, c.refused
+		t.exceeded = maps.Clone(c.exceeded)
 		if t.base != nil && !always {
 			t.since(t.base)
 		}
@@ -149,6 +150,7 @@ func (m *monitor) ResetStats() {
 		t := &m.srv.tally
 		base := *t
 		base.handed, base.base, base.expired = nil, nil, c.expired
+		base.refused = c.refused
 		t.base = &base
 		for _, h := range t.hists() {
 			h.Forget()
@@ -221,6 +223,9 @@ func (m *monitor) Ready() error {
 	if err := m.Live(); err != nil {
 		return err
 	}
+	if err := m.srv.disk.ReadOnly(); err != nil {
+		return err
+	}
 	waits, err := fromCore(m, func(*core) time.Duration {
 		if len(m.srv.tally.handed) == 0 {
 			return 0
@@ -235,6 +240,12 @@ func (m *monitor) Ready() error {
 			waits.Round(time.Second))
 	}
 	return nil
+}
+
+// ReadOnly implements admin.Source.
+func (m *monitor) ReadOnly() bool {
+	_, full := m.srv.disk.Room()
+	return full
 }
 
 // Version implements admin.Source.

@@ -107,6 +107,8 @@ type powerHistory struct {
 	cuts int
 
 	failure error // what ended the last server; set when load has returned
+
+	afterwards func(*Server, *cut) error // what load does behind its clients; nil: nothing
 }
 
 func newPowerHistory(seed uint64, wrap func(*wal.MemFS) wal.FS) *powerHistory {
@@ -185,6 +187,9 @@ func (p *powerHistory) load(s *Server, c *cut, steps int) error {
 	c.checking = err == errGone
 	if err == nil {
 		err = p.runClients(addr, steps)
+	}
+	if err == nil && p.afterwards != nil {
+		err = p.afterwards(s, c)
 	}
 	err = ignoreGone(err)
 	if !p.down.Load() {

@@ -18,6 +18,9 @@ type reaper struct {
 
 // reap collects candidates at every interval and deletes as many as the pace allows.
 func (c *core) reap() {
+	if c.full {
+		return
+	}
 	p := &c.reaper
 	if len(p.waiting) == 0 && c.now.monoMs >= p.nextMs {
 		if p.nextMs != 0 {

@@ -17,6 +17,7 @@ import (
 	"github.com/meerkat-zk/meerkat/proto"
 	"github.com/meerkat-zk/meerkat/server/auth"
 	"github.com/meerkat-zk/meerkat/server/clientlog"
+	"github.com/meerkat-zk/meerkat/server/room"
 	"github.com/meerkat-zk/meerkat/server/zoocfg"
 	"github.com/meerkat-zk/meerkat/tree"
 	"github.com/meerkat-zk/meerkat/wal"
@@ -68,6 +69,7 @@ type Server struct {
 	inbox     *inbox
 	log       *wal.Runner
 	snapshots snapshotter
+	disk      *room.Watch
 	monitor   monitor
 
 	coreMu    sync.Mutex // guards what follows, and the end of the feed, for a turn
@@ -243,6 +245,7 @@ func (s *Server) openFiles() (err error) {
 	if err != nil {
 		return err
 	}
+	s.openDisk()
 	if s.lock, err = wal.LockDir(s.files.FS, c.DataDir); err != nil || s.files.FS != wal.OS {
 		return err
 	}
@@ -250,6 +253,25 @@ func (s *Server) openFiles() (err error) {
 		return errors.Join(err, s.lock.Close())
 	}
 	return nil
+}
+
+// openDisk begins to watch the room on disk.
+func (s *Server) openDisk() {
+	s.files.ReserveBytes = reserveBytes
+	if space, err := s.files.FS.Space(s.files.LogDir); err == nil {
+		s.files.ReserveBytes = min(reserveBytes, space.Total/reserveShareMax)
+	}
+	s.disk = room.New(room.Options{
+		Logger: s.logger, Data: s.files.SnapDir, Log: s.files.LogDir, Reserve: s.files.ReserveBytes,
+		Space: func(dir string) (total, free int64, err error) {
+			space, err := s.files.FS.Space(dir)
+			return space.Total, space.Free, err
+		},
+		Reopen: func() {
+			s.inbox.put(func(b *inbox) { b.calls = append(b.calls, s.closeDeadOwners) })
+		},
+	})
+	s.files.OnRoom = s.disk.SetRoom
 }
 
 // serve recovers and starts every goroutine.
@@ -294,8 +316,9 @@ func (s *Server) serve(o Options) error {
 	s.feedStart = nil // who held it would hold every batch there will ever be
 	s.snapshots.srv = s
 	s.snapshots.start()
-	s.aside.Add(1)
+	s.aside.Add(2)
 	go s.tick()
+	go s.watchDisk()
 	// Serving starts as a whole: one batch with a root and no entries.
 	// Under the lock, for a loop that sees it may take the next turn at once.
 	s.coreMu.Lock()

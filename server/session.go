@@ -188,6 +188,11 @@ func (c *core) negotiate(wantMs int32) int32 {
 
 // createSession makes a session by a transaction of its own (SessionTrackerImpl).
 func (c *core) createSession(r *request) {
+	if c.full && !c.hasRoom(closesRoomBytes) {
+		c.refused++
+		c.note(entry{kind: entryTurnAway, conn: r.conn})
+		return
+	}
 	for c.sessions.nextID == 0 || c.sessions.get(c.sessions.nextID) != nil {
 		c.sessions.nextID++
 	}
@@ -251,6 +256,9 @@ func (c *core) onAnswered(n int) {
 	}
 	t.asked = 0
 	for _, s := range t.expired(t.expireUpTo) {
+		if c.full && !c.hasRoom(c.closeBytes(s.id)) {
+			continue // it stays overdue, and lives if it is heard from meanwhile
+		}
 		c.expire(s)
 	}
 }
@@ -263,6 +271,40 @@ type expiry struct {
 	timeoutMs  int32
 	silentMs   int64
 	ephemerals int
+}
+
+// On a full disk sessions go on as long as the room that the log has kept: they are created until
+// little is left, and closed until nothing is, so that the locks of clients that died are free. No
+// other write is accepted.
+
+// fits tells whether a request is accepted on a full disk.
+func (c *core) fits(r *request) bool {
+	return r.op == proto.OpCloseSession && c.hasRoom(c.closeBytes(r.session))
+}
+
+// hasRoom tells whether the log is sure to take so many bytes behind those that it was given.
+func (c *core) hasRoom(bytes int64) bool {
+	return c.room-c.window.logBytes()-int64(len(c.open.records)) >= bytes
+}
+
+// closeBytes is the most that the log record of a session's end takes.
+func (c *core) closeBytes(id int64) int64 {
+	size := int64(sessionTxnBytesMax)
+	c.head.Ephemerals(id, func(path string) bool {
+		size += int64(4 + len(path))
+		return size < closeSessionPathBytesMax
+	})
+	return min(size, sessionTxnBytesMax+closeSessionPathBytesMax)
+}
+
+// turnDown answers a write without a transaction, as ZooKeeper's read-only servers do
+// (ReadOnlyRequestProcessor). Its client knows that nothing was done.
+func (c *core) turnDown(r *request) {
+	if r.conn == nil {
+		return // the server's own; its occasion comes again
+	}
+	c.refused++
+	c.note(entry{kind: entryReply, conn: r.conn, xid: r.xid, op: r.op, code: proto.ErrNotReadOnly})
 }
 
 // expire closes a session on the server's own account, and its connection if it holds one.

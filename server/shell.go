@@ -1,6 +1,10 @@
 package server
 
-import "time"
+import (
+	"time"
+
+	"github.com/meerkat-zk/meerkat/wal"
+)
 
 // run is the core's own goroutine. It ends when the server stops.
 func (s *Server) run() {
@@ -47,7 +51,9 @@ func (s *Server) turn(all bool) bool {
 	began := time.Now()
 	beganNs := began.Sub(s.started).Nanoseconds()
 	now := clock{wallMs: began.UnixMilli(), monoMs: beganNs / 1e6}
-	in.resting = s.snapshots.resting(now.monoMs)
+	// Read after what is durable was taken: of all that is, the room is gone already.
+	in.room, in.full = s.disk.Room()
+	in.resting = in.full || s.snapshots.resting(now.monoMs)
 	s.core.turn(in, now)
 	if n := len(in.requests); n > 0 {
 		s.tally.turn(n, in.sinceNs, beganNs, time.Since(s.started).Nanoseconds())
@@ -95,6 +101,24 @@ func (s *Server) tick() {
 		case <-t.C:
 			s.inbox.put(func(b *inbox) { b.ticked = true })
 			s.clientLog.Flush()
+		case <-s.stopping:
+			return
+		}
+	}
+}
+
+// watchDisk looks at the room on disk, until the server stops. A log that is full tries again when
+// there is some.
+func (s *Server) watchDisk() {
+	defer s.aside.Done()
+	t := time.NewTicker(diskEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			if s.disk.Look() {
+				s.log.Append(wal.Item{Reserve: true})
+			}
 		case <-s.stopping:
 			return
 		}

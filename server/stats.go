@@ -218,6 +218,7 @@ type coreStats struct {
 	waiting   metrics.Histogram // batches that the log has when one more comes
 	exceeded  map[string]int64  // writes beyond a hard quota, by the first part of the path
 	expired   int64             // sessions
+	refused   int64             // requests that found the disk full
 	handed    []handover        // batches that the log has, oldest first
 	base      *coreStats        // as loopStats.base
 	published int64             // when the log last answered, in ns on the server's clock
@@ -273,6 +274,7 @@ func (t *coreStats) since(o *coreStats) {
 	t.requests -= o.requests
 	t.txns -= o.txns
 	t.expired -= o.expired
+	t.refused -= o.refused
 	mine, older := t.hists(), o.hists()
 	for i := range mine {
 		mine[i].Since(older[i])
@@ -428,6 +430,16 @@ func (m *monitor) gauges(out *metricList, n *census, root *tree.Root) {
 	} {
 		out.gauge(x.name, x.value)
 	}
+	readOnly := int64(0)
+	if m.ReadOnly() {
+		readOnly = 1
+	}
+	out.gauge("disk_read_only", readOnly)
+	for i, d := range m.srv.disk.Dirs() {
+		name := []string{"log_dir_", "data_dir_"}[i]
+		out.gauge(name+"free_bytes", d.Free)
+		out.gauge(name+"total_bytes", d.Total)
+	}
 	*out = append(*out,
 		metrics.Metric{Name: "avg_latency", Value: all.Average(), Real: true},
 		metrics.Metric{Name: "connection_drop_probability", Real: true})
@@ -463,6 +475,7 @@ func (l *metricList) counters(n *census, rare *rareCounts) {
 		{"connection_drop_count", n.dropped},
 		{"sessionless_connections_expired", n.sessionless},
 		{"stale_sessions_expired", n.core.expired},
+		{"disk_read_only_refused_count", n.core.refused},
 		{"prep_processor_request_queued", n.core.requests},
 		{"sync_processor_request_queued", n.core.txns},
 		{"snapshot_error_count", rare.snapErrors},

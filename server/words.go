@@ -27,7 +27,13 @@ var words = map[string]func(m *monitor, w *bytes.Buffer){
 	"envi": wordEnvi,
 	"gtmk": func(m *monitor, w *bytes.Buffer) { fmt.Fprint(w, m.TraceMask()) },
 	"hash": wordHash,
-	"isro": func(_ *monitor, w *bytes.Buffer) { w.WriteString("rw") },
+	"isro": func(m *monitor, w *bytes.Buffer) {
+		if m.ReadOnly() {
+			w.WriteString("ro")
+		} else {
+			w.WriteString("rw")
+		}
+	},
 	"mntr": wordMntr,
 	"ruok": func(_ *monitor, w *bytes.Buffer) { w.WriteString("imok") },
 	"srst": func(m *monitor, w *bytes.Buffer) {

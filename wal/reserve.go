@@ -57,6 +57,15 @@ func (l *Log) makeReserve() error {
 	return nil
 }
 
+// ReserveMissing is how much room an OpenLog needs for its reserve.
+func ReserveMissing(o Options) int64 {
+	info, err := o.fs().Stat(filepath.Join(o.LogDir, reserveName))
+	if err != nil {
+		return o.ReserveBytes
+	}
+	return max(o.ReserveBytes-info.Size, 0)
+}
+
 // fillReserve makes a file hold room for so many bytes. What it holds need not be synced: a power
 // cut may empty it, and the next start fills it again.
 func fillReserve(f File, bytes int64) error {
@@ -106,16 +115,21 @@ func (l *Log) giveUp(cause error) error {
 	if err != nil {
 		return errors.Join(cause, err)
 	}
-	l.reportRoom()
 	return nil
 }
 
 // claim reserves room behind the records of the open file, as much as there is, up to what the
-// reserve held.
+// reserve held, and tells of it. Without an open file that waits for the next one.
 func (l *Log) claim() error {
 	if l.f == nil {
 		return nil
 	}
+	err := l.claimRoom()
+	l.reportRoom()
+	return err
+}
+
+func (l *Log) claimRoom() error {
 	l.padOff = true
 	for n := l.o.ReserveBytes; n >= claimBytesMin; n /= 2 {
 		err := reserveRoom(l.f, l.pos, l.pos+n)

@@ -82,8 +82,8 @@ var commands = []command{
 	{names: []string{"initial_configuration", "icfg"}, run: always(func(s Source) Fields {
 		return Fields{{"initial_configuration", s.Conf().Initial}}
 	})},
-	{names: []string{"is_read_only", "isro"}, run: always(func(Source) Fields {
-		return Fields{{"read_only", false}}
+	{names: []string{"is_read_only", "isro"}, run: always(func(s Source) Fields {
+		return Fields{{"read_only", s.ReadOnly()}}
 	})},
 	{names: []string{"last_snapshot", "lsnp"}, run: always(lastSnapshot)},
 	{names: []string{"leader", "lead"}, run: func(Source, url.Values) (Fields, string) {

@@ -13,9 +13,10 @@ import (
 // A Source tells facts about a running server. Its methods may take a while, and may be called
 // from any goroutine; all but Live, Ready, Version, Environment and Metrics need Serving.
 type Source interface {
-	Live() error   // why the process should be restarted; nil: it should not
-	Ready() error  // why clients should go elsewhere; nil: they need not
-	Serving() bool // the data is loaded and clients are served
+	Live() error    // why the process should be restarted; nil: it should not
+	Ready() error   // why clients should go elsewhere; nil: they need not
+	ReadOnly() bool // no room on disk: writes are turned down
+	Serving() bool  // the data is loaded and clients are served
 	Version() string
 	Mode() string // standalone, leader, follower or observer
 	Environment() []Field
