@@ -146,8 +146,7 @@ func (osFS) Space(name string) (Space, error) {
 		if err == unix.EINTR {
 			continue
 		}
-		block := int64(st.Bsize)
-		return Space{Total: int64(st.Blocks) * block, Free: int64(st.Bavail) * block},
+		return Space{Total: int64(st.Blocks) * st.Bsize, Free: int64(st.Bavail) * st.Bsize},
 			pathError("statfs", name, err)
 	}
 }

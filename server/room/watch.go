@@ -134,9 +134,9 @@ func (w *Watch) NoteSnapshot(bytes int64) { w.snapshot.Store(bytes) }
 func (w *Watch) FitsSnapshot() error {
 	bytes := w.snapshot.Load()
 	_, free, err := w.o.Space(w.o.Data)
-	if err != nil || free >= bytes {
-		return nil // where the room is not known, writing it will tell
+	if err == nil && free < bytes { // where the room is not known, writing it will tell
+		return fmt.Errorf("the last one took %d bytes, and %d are free on dataDir (%s)", bytes, free,
+			w.o.Data)
 	}
-	return fmt.Errorf("the last one took %d bytes, and %d are free on dataDir (%s)", bytes, free,
-		w.o.Data)
+	return nil
 }
