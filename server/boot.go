@@ -22,12 +22,13 @@ import (
 
 // recovered is what the disk held.
 type recovered struct {
-	head       *tree.Head
-	digests    digestLog
-	replayed   int        // log records
-	mismatches int        // of those, how many promised another digest than the tree's
-	bytes      int64      // of all of them
-	snapshot   proto.Zxid // the snapshot that was read; -1 if there was none
+	head        *tree.Head
+	digests     digestLog
+	replayed    int        // log records
+	mismatches  int        // of those, how many promised another digest than the tree's
+	bytes       int64      // of all of them
+	recordBytes int        // of the largest
+	snapshot    proto.Zxid // the snapshot that was read; -1 if there was none
 }
 
 // recover reads the data directory, its log by wal.Replay or another of its kind.
@@ -56,6 +57,7 @@ func (s *Server) recover(readLog func(wal.Options, proto.Zxid, func(proto.Zxid, 
 		}
 		r.replayed++
 		r.bytes += int64(len(record))
+		r.recordBytes = max(r.recordBytes, len(record))
 		return s.replay(&r, z, record)
 	})
 	if err == nil {
@@ -147,7 +149,44 @@ func (s *Server) checkFiles() error {
 		s.logger.Warn("the log tail will be repaired: no acknowledged write is lost", "file", r.File,
 			"offset", r.Offset, "dropped_bytes", r.Dropped, "reason", r.Reason)
 	}
-	_, err := s.recover(readLog)
+	r, err := s.recover(readLog)
+	if err == nil {
+		err = s.warnOfWayBack(r)
+	}
+	return err
+}
+
+// What a Java server with its defaults reads and writes.
+const (
+	// A field or a record may have jute.maxbuffer and as much again (BinaryInputArchive).
+	javaBufferBytes = 0xfffff
+
+	// It writes a snapshot by a recursion, whose stack ends between 2,000 and 3,000 names on a
+	// machine of 64 bits (DataTree.serializeNode). Half of that is let pass.
+	javaDepth = 1000
+)
+
+// warnOfWayBack tells what of the data a Java server could not take over.
+func (s *Server) warnOfWayBack(r recovered) error {
+	x := r.head.Extent()
+	if r.recordBytes > x.FieldBytes {
+		x.FieldBytes, x.Largest = r.recordBytes, "a log record"
+	}
+	if needs := (x.FieldBytes + 1) / 2; needs > javaBufferBytes {
+		s.logger.Warn("a Java server needs a larger jute.maxbuffer on its command line to open the data",
+			"jute.maxbuffer", needs, "bytes", x.FieldBytes, "of", x.Largest)
+	}
+	if x.Depth > javaDepth {
+		s.logger.Warn("a Java server may need a larger stack (-Xss) to open a tree as deep as this",
+			"depth", x.Depth, "path_bytes", len(x.Deepest))
+	}
+	files, err := wal.Snapshots(s.files)
+	for _, f := range files {
+		if f.Compression == wal.Zstd {
+			s.logger.Warn("a Java server cannot read a snapshot in the form zstd", "file", f.Path)
+			break // the newest is enough
+		}
+	}
 	return err
 }
 

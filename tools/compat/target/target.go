@@ -36,6 +36,7 @@ type Server struct {
 	process        *exec.Cmd
 	exited         chan struct{} // closed when process has ended
 	output         *os.File
+	patience       time.Duration // of a start
 }
 
 // Java tells whether Start runs a Java ZooKeeper.
@@ -75,7 +76,7 @@ func Prepare(t testing.TB, java bool, lines ...string) *Server {
 }
 
 func newServer(t testing.TB, java bool) *Server {
-	return &Server{t: t, java: java, Dir: t.TempDir()}
+	return &Server{t: t, java: java, Dir: t.TempDir(), patience: startTimeout}
 }
 
 // Become makes Restart start the other kind of server, on the same zoo.cfg and data.
@@ -168,7 +169,7 @@ func (s *Server) watch(started chan<- error) {
 
 // await polls until the server says that it serves.
 func (s *Server) await() error {
-	deadline := time.NewTimer(startTimeout)
+	deadline := time.NewTimer(s.patience)
 	defer deadline.Stop()
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
@@ -180,7 +181,7 @@ func (s *Server) await() error {
 		case <-s.exited:
 			return errors.New("the server ended")
 		case <-deadline.C:
-			return fmt.Errorf("no answer within %s", startTimeout)
+			return fmt.Errorf("no answer within %s", s.patience)
 		case <-poll.C:
 		}
 	}
@@ -245,6 +246,13 @@ func (s *Server) Restart() {
 	if err := s.run(); err != nil {
 		s.t.Fatalf("restart: %v\n%s", err, s.Output())
 	}
+}
+
+// TryStart starts a prepared server, with options for Java's command line. It may fail: a server
+// that does not answer within the patience has failed.
+func (s *Server) TryStart(patience time.Duration, options ...string) error {
+	s.javaProperties, s.patience = append(s.javaProperties, options...), patience
+	return s.run()
 }
 
 // Output is the last of what the server printed, for a message.
