@@ -61,7 +61,7 @@ func (s *Server) recover(readLog func(wal.Options, proto.Zxid, func(proto.Zxid, 
 		return s.replay(&r, z, record)
 	})
 	if err == nil {
-		err = s.checkTTL(r.head)
+		err = errors.Join(checkZxid(r.head), s.checkTTL(r.head))
 	}
 	if err != nil {
 		return r, err
@@ -146,8 +146,7 @@ func (s *Server) checkFiles() error {
 		}
 	}
 	s.files.Repaired = func(r wal.Repair) {
-		s.logger.Warn("the log tail will be repaired: no acknowledged write is lost", "file", r.File,
-			"offset", r.Offset, "dropped_bytes", r.Dropped, "reason", r.Reason)
+		s.logger.Warn("the log will be repaired", s.repairOf(r)...)
 	}
 	r, err := s.recover(readLog)
 	if err == nil {
@@ -205,6 +204,36 @@ func (s *Server) sayRoom() {
 		s.logger.Warn("a server would start read-only: there is no room for the log's reserve",
 			"dir", d.Path, "free_bytes", d.Free, "needed_bytes", missing)
 	}
+}
+
+// repairOf tells what becomes of a log file, and no more than is known: bytes that look like the
+// rest of a write that did not finish were never acknowledged, unless forceSync is off; what a
+// file without a record once held, nobody can tell.
+func (s *Server) repairOf(r wal.Repair) []any {
+	what := "the torn end, as a write leaves it that did not finish, is cut off"
+	switch {
+	case r.RemovedOf > r.After+1 && r.RemovedOf.Epoch() == r.After.Epoch():
+		what = "a file without a record is removed; by its name there were transactions before it " +
+			"that are in no file; whether they were acknowledged cannot be known"
+	case r.RemovedOf != 0:
+		what = "a file without a record is removed; whether it ever held one cannot be known"
+	case r.Kept:
+		what = "a bad end is passed over, for the next file goes on where its whole records end"
+	case s.files.NoSync:
+		what = "the torn end is cut off; with forceSync=no it may have held acknowledged writes"
+	}
+	return []any{"file", r.File, "offset", r.Offset, "dropped_bytes", r.Dropped,
+		"last_zxid", r.After, "what", what, "reason", r.Reason}
+}
+
+// checkZxid refuses a state whose zxid no server can have counted to.
+func checkZxid(h *tree.Head) error {
+	if h.Zxid() <= tree.ZxidMax {
+		return nil
+	}
+	return fmt.Errorf("the last zxid is %v, and no server has counted beyond %v: the name of a "+
+		"snapshot or log file is wrong; move that file away, or restore the right one", h.Zxid(),
+		tree.ZxidMax)
 }
 
 // checkTTL refuses TTL znodes when extendedTypesEnabled is off: they look like ephemerals of
@@ -277,7 +306,14 @@ func (s *Server) loadSnapshot() (recovered, error) {
 		return recovered{}, err
 	}
 	var first error
+	blank := 0
 	for _, f := range files {
+		if f.Denied != nil { // it may be whole, and an older one is not the same
+			return recovered{}, f.Denied
+		}
+		if f.Blank {
+			blank++
+		}
 		h, err := s.readSnapshot(f, o)
 		if err == nil {
 			s.monitor.rare.note(func(n *rareCounts) { n.lastSnap, n.lastSnapAt = h.Zxid(), f.ModTime })
@@ -289,9 +325,18 @@ func (s *Server) loadSnapshot() (recovered, error) {
 			first = fmt.Errorf("%s: %w", f.Path, err)
 		}
 	}
-	if first != nil {
+	switch {
+	case first == nil:
+	case blank < len(files):
 		return recovered{}, fmt.Errorf("no snapshot in %s is whole: restore one from a backup; "+
 			"the newest: %w", s.files.SnapDir, first)
+	case !s.cfg.SnapshotTrustEmpty:
+		return recovered{}, fmt.Errorf("all snapshots in %s are empty: restore one from a backup; or, "+
+			"if the log in %s goes back to the first transaction, set snapshot.trust.empty=true for "+
+			"one start; the newest: %w", s.files.SnapDir, s.files.LogDir, first)
+	default:
+		s.logger.Warn("all snapshots are empty and passed over; the log alone is read",
+			"snapshots", blank, "dir", s.files.SnapDir)
 	}
 	return recovered{head: tree.NewHead(o), snapshot: -1}, nil
 }

@@ -167,10 +167,7 @@ func (s *Server) configure(o Options) (err error) {
 			s.monitor.rare.note(func(n *rareCounts) { n.slowSyncs++ })
 			s.clientLog.SlowSync(took, file)
 		},
-		Repaired: func(r wal.Repair) {
-			s.logger.Warn("log tail repaired: no acknowledged write is lost", "file", r.File,
-				"offset", r.Offset, "dropped_bytes", r.Dropped, "reason", r.Reason)
-		},
+		Repaired: func(r wal.Repair) { s.logger.Warn("log repaired", s.repairOf(r)...) },
 	}
 	if s.files.FS == nil {
 		s.files.FS = wal.OS

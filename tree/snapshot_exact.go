@@ -9,8 +9,10 @@ import (
 	"github.com/meerkat-zk/meerkat/proto"
 )
 
-// exactZxidMax leaves room for all transactions that may follow.
-const exactZxidMax = proto.Zxid(math.MaxInt64 >> 1)
+// ZxidMax is the highest zxid that a state may have when it is taken over, from files or in a
+// restore. Zxids end at 2^63, and a server that came there could log nothing more. So many are left
+// that none ever will, and none has counted so far: such a zxid is a mistake.
+const ZxidMax = proto.Zxid(math.MaxInt64 >> 1)
 
 // ReadExact reads an uncompressed snapshot that comes alone: no file name tells its zxid, and no
 // log will make up for what it lacks. So it must be of one moment, which those that Java writes
@@ -48,8 +50,8 @@ func (h *Head) checkExact(s *snapshotReader) error {
 	default:
 		return fmt.Errorf("it does not name its zxid")
 	}
-	if h.zxid < 0 || h.zxid > exactZxidMax {
-		return fmt.Errorf("zxid %v cannot be", h.zxid)
+	if h.zxid < 0 || h.zxid > ZxidMax {
+		return fmt.Errorf("zxid %v cannot be: no server has counted beyond %v", h.zxid, ZxidMax)
 	}
 	if hasDigest && !h.opts.NoDigest && digest != h.Digest() {
 		return fmt.Errorf("%s: its digest is %x, the tree's %x", fuzzy, uint64(digest),

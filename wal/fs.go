@@ -99,7 +99,7 @@ type osFile struct{ *os.File }
 func openOS(name string, flag int) (File, error) {
 	f, err := os.OpenFile(name, flag, fileMode)
 	if err != nil {
-		return nil, err
+		return nil, explainDenied(name, flag != os.O_RDONLY, err)
 	}
 	return osFile{f}, nil
 }
@@ -116,7 +116,7 @@ func (osFS) MkdirAll(dir string) error           { return os.MkdirAll(dir, dirMo
 func (osFS) List(dir string) ([]string, error) {
 	d, err := os.Open(dir)
 	if err != nil {
-		return nil, err
+		return nil, explainDenied(dir, false, err)
 	}
 	names, err := d.Readdirnames(-1)
 	sort.Strings(names)

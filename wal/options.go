@@ -36,7 +36,7 @@ type Options struct {
 	SlowSync   time.Duration
 	OnSlowSync func(took time.Duration, file string)
 
-	// Repaired hears what Replay cut off, and what it passed over, and why that was safe.
+	// Repaired hears what Replay cut off, and what it passed over, and why.
 	Repaired func(Repair)
 }
 
@@ -48,6 +48,11 @@ type Repair struct {
 	Reason  string
 	After   proto.Zxid // the last whole record before Offset, 0 if the file has none
 	Kept    bool       // the file was left as it is: a later file supersedes its tail
+
+	// RemovedOf is the transaction that the file was made for, if it held no record and was
+	// removed. After is then the newest of the other files: when it is not the one before, others
+	// are missing, which a log that is synced before it rolls cannot explain; Java's is not.
+	RemovedOf proto.Zxid
 }
 
 func (o *Options) fs() FS {

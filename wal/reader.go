@@ -86,6 +86,9 @@ func newLogReader(o *Options) logReader {
 
 func (r *logReader) open(path string) error {
 	r.close()
+	if info, err := r.fs.Stat(path); err == nil && info.Dir {
+		return corruptHeader(r.fs, path)
+	}
 	f, err := r.fs.OpenRead(path)
 	if err != nil {
 		return fmt.Errorf("wal: open log: %w", err)

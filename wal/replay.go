@@ -95,7 +95,7 @@ func (p *replay) setAsideEmpty(files []logFile) ([]logFile, error) {
 		}
 		// Of a header that is not there, nothing but zeros or too short a file can be right.
 		if s.end == 0 && t.kind != tailClean && !p.headerCut() {
-			return nil, corruptHeader(f.path)
+			return nil, corruptHeader(p.o.fs(), f.path)
 		}
 		if s.end > 0 && t.kind == tailCorrupt {
 			return nil, corruptLog(f.path, s.end, t.reason)
@@ -160,7 +160,7 @@ func (p *replay) file(f logFile, newest bool, tails *tailCheck) error {
 		return err
 	}
 	if s.end == 0 {
-		return corruptHeader(f.path)
+		return corruptHeader(p.o.fs(), f.path)
 	}
 	t, err := p.r.judge(s.end)
 	if err != nil || t.kind == tailClean {
@@ -214,7 +214,7 @@ func (p *replay) repair() error {
 			return fmt.Errorf("wal: remove log file without a record: %w", err)
 		}
 		p.o.repaired(Repair{File: f.path, Dropped: f.tail.bytes,
-			Reason: "the file held no whole record and was removed"})
+			Reason: "the file held no whole record and was removed", After: p.last, RemovedOf: f.zxid})
 	}
 	if p.torn == nil {
 		return nil

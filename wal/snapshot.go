@@ -22,6 +22,8 @@ type SnapshotFile struct {
 	Size        int64 // on disk
 	ModTime     time.Time
 	Invalid     string // why it does not even look like a snapshot; "" if it does
+	Blank       bool   // it holds nothing, or zeros alone; then Invalid says so
+	Denied      error  // why we may not read it, nil if we may; then Invalid says so too
 }
 
 type snapshotName struct {
@@ -142,13 +144,31 @@ func Snapshots(o Options) ([]SnapshotFile, error) {
 			return nil, fmt.Errorf("wal: list snapshots: %w", err)
 		}
 		s.Size, s.ModTime = info.Size, info.ModTime
-		if s.Invalid, err = s.quickCheck(o.fs()); err != nil {
-			s.Invalid = err.Error()
-		}
+		s.check(o.fs())
 		files = append(files, s)
 	}
 	sort.SliceStable(files, func(i, j int) bool { return files[i].Zxid > files[j].Zxid })
 	return files, nil
+}
+
+// check fills in what a look at the file tells.
+func (s *SnapshotFile) check(files FS) {
+	reason, err := s.quickCheck(files)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		s.Denied = fmt.Errorf("wal: read snapshot: %w", err)
+		reason = s.Denied.Error()
+	case err != nil || reason != "":
+		kind := kindOf(files, s.Path)
+		s.Blank = kind == kindEmpty || kind == kindBlank
+		if err != nil {
+			reason = err.Error()
+		}
+		if other := notA(files, s.Path, s.Compression.snapshotKind()); other != "" {
+			reason = other
+		}
+	}
+	s.Invalid = reason
 }
 
 // quickCheck is Java's: a plain file ends with a seal, a compressed one starts with its magic.

@@ -95,7 +95,7 @@ func fileKeys() []key {
 			"start an empty database when there is none; false is not served"},
 		{"snapshot.trust.empty", "false", boolean(func(c *Config) *bool {
 			return &c.SnapshotTrustEmpty
-		}), "start from logs alone when there is no snapshot"},
+		}), "start from logs alone when there is no snapshot, or only empty ones"},
 		{"snapshot.compression.method", "", compression(),
 			"how snapshots are written; empty: not compressed"},
 		{"preAllocSize", "65536", kib(kibAtMost, func(c *Config) *int64 {
