@@ -64,7 +64,7 @@ func newReadBench(t testing.TB, parents int) *readBench {
 	s, _ := oneLoop(t, func(o *Options) { o.Config.DataDir, o.Config.DataLogDir = dir, dir })
 	b.w = connectTo(t, s)
 	for i := 0; i < b.znodes; {
-		q := proto.SetWatches{RelativeZxid: 1 << 40}
+		q := noWatches(1 << 40)
 		for ; len(q.Data) < 10_000 && i < b.znodes; i += 2 {
 			q.Data = append(q.Data, benchPath(i))
 		}

@@ -136,7 +136,8 @@ func TestTruncatedRecords(t *testing.T) {
 	by := newBystander(t, s)
 	w := connectTo(t, s)
 	acl := proto.SetACLRequest{Path: "/x", ACL: proto.OpenACL, Version: -1}
-	watches := proto.SetWatches{Data: []string{"/x"}, Two: true}
+	watches := noWatches(0)
+	watches.Data, watches.Two = []string{"/x"}, true
 	typ := proto.PathType{Path: "/x", Type: proto.WatcherAny}
 	records := []struct {
 		op     proto.Op

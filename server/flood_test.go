@@ -236,11 +236,11 @@ func TestHugeSetWatches(t *testing.T) {
 	w, by := open(), standBy(t, open())
 	rng := rand.New(rand.NewSource(1))
 	frames, gone := 0, 0
-	var q proto.SetWatches
+	q := noWatches(1 << 40)
 	send := func() {
-		q.Two, q.RelativeZxid = true, 1<<40
+		q.Two = true
 		w.sendXid(proto.XidSetWatches, proto.OpSetWatches2, q.Fields)
-		q = proto.SetWatches{}
+		q = noWatches(1 << 40)
 		frames++
 	}
 	size := 0
@@ -295,7 +295,7 @@ func TestManySmallSetWatches(t *testing.T) {
 	w, by := open(), standBy(t, open())
 	frames := scaled(100, 400)
 	for f := range frames {
-		q := proto.SetWatches{RelativeZxid: 1 << 40}
+		q := noWatches(1 << 40)
 		for i := range 999 {
 			q.Exist = append(q.Exist, fmt.Sprintf("/%d-%d", f, i))
 		}

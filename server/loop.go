@@ -405,17 +405,18 @@ func (l *loop) connect(c *conn, frame []byte) {
 // authenticate adds identities to a connection; it is answered at once, with zxid 0.
 func (l *loop) authenticate(c *conn, xid int32, body []byte) {
 	var q proto.AuthPacket
-	code := proto.ErrAuthFailed
-	if decode(body, l.srv.cfg.JuteMaxBuffer, q.Fields) {
-		var ids []proto.ID
-		if ids, code = l.srv.providers.Authenticate(q.Scheme, q.Auth,
-			c.nc.RemoteAddr().Addr()); code == proto.OK {
-			ids = auth.Join(c.ids, ids)
-			if len(ids) <= identitiesMax && auth.TextBytes(ids) <= identityBytesMax {
-				c.ids = ids
-			} else {
-				code = proto.ErrAuthFailed
-			}
+	r := jute.ReaderMax(body, l.srv.cfg.JuteMaxBuffer)
+	if q.Fields(&r); r.Err() != nil {
+		l.refuse(c, fmt.Errorf("an auth packet: %w", r.Err()))
+		return
+	}
+	ids, code := l.srv.providers.Authenticate(q.Scheme, q.Auth, c.nc.RemoteAddr().Addr())
+	if code == proto.OK {
+		ids = auth.Join(c.ids, ids)
+		if len(ids) <= identitiesMax && auth.TextBytes(ids) <= identityBytesMax {
+			c.ids = ids
+		} else {
+			code = proto.ErrAuthFailed
 		}
 	}
 	if code == proto.ErrBadArguments { // no reply, so that the client tries its next server

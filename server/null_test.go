@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/hex"
+	"strings"
 	"testing"
 
 	"github.com/meerkat-zk/meerkat/jute"
@@ -28,7 +29,8 @@ func TestNullPath(t *testing.T) {
 		return q.Fields
 	}
 	watches := func(path string) func(*jute.Coder) {
-		q := proto.SetWatches{RelativeZxid: 1 << 40, Data: []string{"/", path}}
+		q := proto.SetWatches{RelativeZxid: 1 << 40, Data: []string{"/", path},
+			Exist: []string{}, Child: []string{}}
 		return q.Fields
 	}
 	at := func(f func(string, bool) func(*jute.Coder), watch bool) func(string) func(*jute.Coder) {
@@ -89,7 +91,7 @@ func TestSetWatchesBeforeNull(t *testing.T) {
 	w := connectTo(t, s)
 	w.must(proto.OpCreate, create("/a", "", 0))
 	q := proto.SetWatches{RelativeZxid: 1 << 40, Data: []string{"/a", jute.Null},
-		Exist: []string{"/b"}}
+		Exist: []string{"/b"}, Child: []string{}}
 	if p := w.call(proto.OpSetWatches, q.Fields); p.Err != proto.ErrMarshalling {
 		t.Fatal(p.Err)
 	}
@@ -103,5 +105,95 @@ func TestSetWatchesBeforeNull(t *testing.T) {
 		if p.Xid == proto.XidEvent {
 			t.Fatalf("a watch behind the null path: %+v", eventOf(t, p))
 		}
+	}
+}
+
+// A list of a setWatches that is null ends it; those before it count.
+func TestSetWatchesNullList(t *testing.T) {
+	s, _ := oneLoop(t, nil)
+	w := connectTo(t, s)
+	w.must(proto.OpCreate, create("/a", "", 0))
+	some, no := []string{"/a"}, []string{}
+	for name, c := range map[string]struct {
+		q     proto.SetWatches
+		code  proto.Code
+		armed bool
+	}{
+		"data":  {proto.SetWatches{Exist: no, Child: no}, proto.ErrMarshalling, false},
+		"child": {proto.SetWatches{Data: some, Exist: no}, proto.ErrMarshalling, true},
+		"none":  {proto.SetWatches{Data: some, Exist: no, Child: no}, proto.OK, true},
+		"persistent": {proto.SetWatches{Data: some, Exist: no, Child: no, Two: true},
+			proto.ErrMarshalling, true},
+		"recursive": {proto.SetWatches{Data: some, Exist: no, Child: no, Persistent: no, Two: true},
+			proto.ErrMarshalling, true},
+	} {
+		c.q.RelativeZxid = 1 << 40
+		op := proto.OpSetWatches
+		if c.q.Two {
+			op = proto.OpSetWatches2
+		}
+		if p := w.call(op, c.q.Fields); p.Err != c.code {
+			t.Errorf("%s: %v, not %v", name, p.Err, c.code)
+		}
+		q := proto.PathType{Path: "/a", Type: proto.WatcherData}
+		if p := w.call(proto.OpRemoveWatches, q.Fields); (p.Err == proto.OK) != c.armed {
+			t.Errorf("%s: the data watch: %v", name, p.Err)
+		}
+	}
+}
+
+// getEphemerals takes null, blanks and the root, with blanks around it, for all paths.
+func TestGetEphemeralsOfAll(t *testing.T) {
+	s, _ := oneLoop(t, nil)
+	w := connectTo(t, s)
+	w.must(proto.OpCreate, create("/e", "", proto.FlagEphemeral))
+	for prefix, want := range map[string]string{jute.Null: "/e", "": "/e", " \t\x00": "/e",
+		" / ": "/e", "/": "/e", "/e": "/e", "/f": "", " /e": ""} {
+		p := w.must(proto.OpGetEphemerals, only(prefix))
+		var paths []string
+		r := jute.Reader(p.body)
+		jute.Strings(&r, &paths)
+		if got := strings.Join(paths, " "); r.Err() != nil || got != want {
+			t.Errorf("%q: %q", prefix, got)
+		}
+	}
+}
+
+// What is answered outside of the order of requests, auth and sasl, closes the connection without
+// a reply when it cannot be decoded, or when there is no token.
+func TestUndecodableAuthCloses(t *testing.T) {
+	s, j := oneLoop(t, nil)
+	for op, bodies := range map[proto.Op][]string{
+		proto.OpAuth: {"", "\x00\x00\x00\x00\x00\x00\x00\x06digest",
+			"\x00\x00\x00\x00\x7f\xff\xff\xff"},
+		proto.OpSASL: {"", "\xff\xff\xff\xff", "\x00\x00\x00\x02a"},
+	} {
+		for _, body := range bodies {
+			w := connectTo(t, s)
+			w.raw(op, []byte(body))
+			w.flush()
+			if frame, err := w.read(); err == nil {
+				t.Errorf("%v %q is answered: %x", op, body, frame)
+			}
+			j.await(t, w.addr(), "connection closed", op.String())
+		}
+	}
+	w := connectTo(t, s)
+	token := proto.Token{Token: []byte{}}
+	if p := w.must(proto.OpSASL, token.Fields); string(p.body) != "\xff\xff\xff\xff" || p.Zxid != 0 {
+		t.Errorf("a token: %+v", p)
+	}
+}
+
+// A reconfig that cannot be decoded is told so, though none is served.
+func TestUndecodableReconfig(t *testing.T) {
+	s, _ := oneLoop(t, nil)
+	w := connectTo(t, s)
+	if p := w.call(proto.OpReconfig, only("server.1=a:1:1;1")); p.Err != proto.ErrMarshalling {
+		t.Error(p.Err)
+	}
+	q := proto.ReconfigRequest{Joining: jute.Null, Leaving: jute.Null, NewMembers: jute.Null}
+	if p := w.call(proto.OpReconfig, q.Fields); p.Err != proto.ErrReconfigDisabled {
+		t.Error(p.Err)
 	}
 }

@@ -57,10 +57,7 @@ func (c *core) plan(op proto.Op, r *request) proto.Code {
 		c.planCloseSession(r.session)
 		return proto.OK
 	case proto.OpReconfig:
-		if !c.reconfigEnabled {
-			return proto.ErrReconfigDisabled
-		}
-		return proto.ErrUnimplemented // an ensemble of one cannot change its members
+		return c.planReconfig(r)
 	}
 	o := &c.scratch
 	*o = operation{}
@@ -71,6 +68,18 @@ func (c *core) plan(op proto.Op, r *request) proto.Code {
 	typ, code := c.planOperation(o, r, &c.txn.Body)
 	c.txn.Header.Type = typ
 	return code
+}
+
+// planReconfig refuses: an ensemble of one cannot change its members.
+func (c *core) planReconfig(r *request) proto.Code {
+	var q proto.ReconfigRequest
+	switch {
+	case !decode(r.body, c.fieldBytesMax, q.Fields):
+		return proto.ErrMarshalling
+	case !c.reconfigEnabled:
+		return proto.ErrReconfigDisabled
+	}
+	return proto.ErrUnimplemented
 }
 
 // planOperation checks one operation against the head and fills in its transaction.

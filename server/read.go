@@ -2,6 +2,7 @@ package server
 
 import (
 	"encoding/binary"
+	"errors"
 	"runtime"
 	"strings"
 	"unsafe"
@@ -47,12 +48,11 @@ func (l *loop) answer(c *conn, xid int32, op proto.Op, body []byte) bool {
 		return true
 	case proto.OpSetWatches, proto.OpSetWatches2:
 		return l.setWatches(c, xid, op, body)
+	case proto.OpSASL:
+		l.sasl(c, xid, body)
+		return true
 	}
-	zxid := l.root.Zxid()
-	if op == proto.OpSASL {
-		zxid = 0 // as the answers to auth (ZooKeeperServer.processSasl)
-	}
-	b, at := beginReply(c.nc.Buffer(), xid, zxid, proto.OK)
+	b, at := beginReply(c.nc.Buffer(), xid, l.root.Zxid(), proto.OK)
 	rd := reader{srv: l.srv, root: l.root, ids: c.ids, session: c.session, loop: l, conn: c}
 	b, code := rd.read(b, op, body)
 	if code == errSlow {
@@ -72,6 +72,21 @@ func (l *loop) answer(c *conn, xid int32, op proto.Op, body []byte) bool {
 		l.close(c)
 	}
 	return true
+}
+
+// sasl answers the first token of a negotiation. There is no SASL here: the answer is a null token
+// and no error, with zxid 0 as the answers to auth (ZooKeeperServer.processSasl).
+func (l *loop) sasl(c *conn, xid int32, body []byte) {
+	var q, none proto.Token
+	if !decode(body, l.srv.cfg.JuteMaxBuffer, q.Fields) || q.Token == nil {
+		l.refuse(c, errors.New("a sasl request without a token"))
+		return
+	}
+	b, at := beginReply(c.nc.Buffer(), xid, 0, proto.OK)
+	w := jute.Writer(b)
+	none.Fields(&w)
+	l.reply(c, w.Bytes(), at)
+	l.answered(c, xid, proto.OpSASL, l.root.Zxid())
 }
 
 // Codes that are never on the wire.
@@ -116,11 +131,6 @@ func (rd *reader) read(b []byte, op proto.Op, body []byte) ([]byte, proto.Code) 
 		return rd.addWatch(b, body)
 	case proto.OpCheckWatches, proto.OpRemoveWatches:
 		return b, rd.selectWatches(op, body)
-	case proto.OpSASL:
-		w := jute.Writer(b)
-		var none proto.Token // no SASL here: a null token and no error, as Java says
-		none.Fields(&w)
-		return w.Bytes(), proto.OK
 	}
 	return b, errUnknownOp
 }

@@ -306,11 +306,18 @@ func (l *loop) jobDone(j *job) {
 	l.answered(j.conn, j.xid, j.op(), l.root.Zxid())
 }
 
-// step looks at the next slice of paths, and tells whether that was all. A null path ends it
-// with an error; the paths before it have their watches, as in Java.
+// step looks at the next slice of paths, and tells whether that was all. A null list or path ends
+// it with an error; the paths before it have their watches, as in Java.
 func (l *loop) step(j *job) bool {
 	lists := [...][]string{j.q.Data, j.q.Exist, j.q.Child, j.q.Persistent, j.q.PersistentRecursive}
+	if !j.q.Two {
+		lists[3], lists[4] = []string{}, []string{}
+	}
 	for ; j.table < len(lists); j.table, j.at = j.table+1, 0 {
+		if lists[j.table] == nil {
+			j.code = proto.ErrMarshalling
+			return true
+		}
 		for ; j.at < len(lists[j.table]); j.at++ {
 			if l.paths == 0 {
 				return false

@@ -316,7 +316,8 @@ func TestWatchesSurviveAReconnect(t *testing.T) {
 		w = dial(t, s)
 		w.connect(proto.ConnectRequest{LastZxidSeen: seen, TimeOut: 10000,
 			SessionID: session.SessionID, Passwd: session.Passwd})
-		q := proto.SetWatches{RelativeZxid: seen, Data: []string{"/a"}}
+		q := noWatches(seen)
+		q.Data = []string{"/a"}
 		w.sendXid(proto.XidSetWatches, proto.OpSetWatches, q.Fields)
 		w.flush()
 		events := 0

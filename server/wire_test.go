@@ -229,6 +229,14 @@ func only(path string) func(*jute.Coder) {
 	return q.Fields
 }
 
+// noWatches is a setWatches without paths; of lists that are null there would be no answer but an
+// error.
+func noWatches(seen proto.Zxid) proto.SetWatches {
+	no := []string{}
+	return proto.SetWatches{RelativeZxid: seen, Data: no, Exist: no, Child: no, Persistent: no,
+		PersistentRecursive: no}
+}
+
 func dataOf(t testing.TB, p reply) proto.DataStat {
 	t.Helper()
 	var d proto.DataStat

@@ -123,7 +123,7 @@ func TestWordWatchesInSlices(t *testing.T) {
 	const each = copiedWatchesMax/2 + 1
 	for range 3 {
 		w := connectTo(t, s)
-		q := proto.SetWatches{RelativeZxid: w.must(proto.OpExists, get("/", false)).Zxid}
+		q := noWatches(w.must(proto.OpExists, get("/", false)).Zxid)
 		for i := range each {
 			q.Exist = append(q.Exist, "/w"+strconv.Itoa(i))
 		}

@@ -2,8 +2,9 @@
 # Runs every compatibility suite against a server: `make compat`.
 #
 # TARGET=java runs them against Debian's Java ZooKeeper instead, which proves the suites.
-# SUITES="wire random gozk kazoo c curator zkcli takeover ensemble realcfg names" picks some; random
-# compares a Java server and Meerkat side by side over random scripts, takeover moves data
+# SUITES="wire random raw gozk kazoo c curator zkcli takeover ensemble realcfg names" picks some;
+# random and raw compare a Java server and Meerkat side by side, over random scripts and over raw
+# bytes, malformed ones among them (MEERKAT_RAW=20000 requests), takeover moves data
 # directories between the two (at full scale with MEERKAT_TAKEOVERS=20
 # MEERKAT_TAKEOVER_ZNODES=100000), ensemble has Java servers and Meerkat's election elect together,
 # realcfg starts both from each zoo.cfg of server/zoocfg/testdata/real (MEERKAT_REAL=20: Java from
@@ -18,7 +19,7 @@ cd "$(dirname "$0")/../.." || exit 2
 
 TARGET=${TARGET:-meerkat}
 all="wire gozk kazoo c curator zkcli"
-if [ "$TARGET" != java ]; then all="$all random takeover ensemble realcfg names"; fi
+if [ "$TARGET" != java ]; then all="$all random raw takeover ensemble realcfg names"; fi
 SUITES=${SUITES:-$all}
 export TARGET COMPAT=1
 python=/usr/bin/python3 # Debian's own: python3-kazoo is installed for it alone
@@ -46,7 +47,7 @@ case $SUITES in *names*)
 	command -v promtool >/dev/null || missing="$missing prometheus" ;;
 esac
 case "$TARGET $SUITES" in
-java* | *random* | *names* | *takeover* | *ensemble* | *realcfg* | *zkcli* | *curator*)
+java* | *random* | *raw* | *names* | *takeover* | *ensemble* | *realcfg* | *zkcli* | *curator*)
 	command -v java >/dev/null || missing="$missing default-jre-headless"
 	[ -e /usr/share/java/zookeeper.jar ] || missing="$missing zookeeper libzookeeper-java"
 	[ -e /usr/share/java/slf4j-simple.jar ] || missing="$missing libslf4j-java" ;;
@@ -120,6 +121,7 @@ for suite in $SUITES; do
 	ensemble) TARGET=both go_suite ensemble ensemble ;;
 	realcfg) TARGET=both within=alone go_suite realcfg realcfg -parallel 2 ;;
 	names) TARGET=both go_suite names names ;;
+	raw) TARGET=both go_suite raw wire -run TestRaw ;;
 	takeover) TARGET=both go_suite takeover takeover -timeout 3h ;;
 	kazoo)
 		$python tools/compat/kazoo_suite.py >"$out.raw" 2>&1

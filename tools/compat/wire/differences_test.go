@@ -16,72 +16,65 @@ type difference struct {
 	used    atomic.Int64
 }
 
-// Reasons that several differences share.
-const (
-	existsReads   = "exists asks for READ since 3.8.4 and 3.9.2"
-	looseContains = "checkWatches in 3.8 is content with anyone's watch of any kind on the path"
-)
-
 // differences is every known one between Java 3.8 and the files in testdata.
 var differences = []*difference{
 	{
 		meerkat: regexp.MustCompile(`^(\w+ event) zxid=0x[0-9a-f]+ (.*)$`),
 		java:    `$1 zxid=-1 $2`,
-		why:     "3.9 puts the zxid of the change into a watch event's header, 3.8 has -1",
+		why:     whyEventZxid,
 	},
 	{
 		script:  "acl",
 		meerkat: regexp.MustCompile(`^b exists (zxid=\w+) NOAUTH$`),
 		java:    `b exists $1 c=.* v=.*`,
-		why:     existsReads,
+		why:     whyExistsReads,
 	},
 	{
 		script:  "early",
 		meerkat: regexp.MustCompile(`^b exists (zxid=\w+) NOAUTH$`),
 		java:    `b exists $1 c=.* v=.*`,
-		why:     existsReads,
+		why:     whyExistsReads,
 	},
 	{
 		script:  "create",
 		meerkat: regexp.MustCompile(`^a exists (zxid=\w+) NOAUTH$`),
 		java:    `a exists $1 c=.* v=.*`,
-		why:     existsReads,
+		why:     whyExistsReads,
 	},
 	{
 		script:  "watch-acl",
 		meerkat: regexp.MustCompile(`^b exists (zxid=\w+) NOAUTH$`),
 		java:    `b exists $1 c=.* v=.*`,
-		why:     existsReads,
+		why:     whyExistsReads,
 	},
 	{
 		script:  "multi",
 		meerkat: regexp.MustCompile(`^  create2 path=(/m/[ae]) c=0x2 .* v=0 .*$`),
 		java:    `  create path=$1`,
-		why:     "a create2 inside a multi is answered as a create before 3.9",
+		why:     whyCreate2,
 	},
 	{
 		script:  "watches",
 		meerkat: regexp.MustCompile(`^([qu]) event zxid=\w+ NodeChildrenChanged /[qu]$`),
-		why: "3.8 keeps one mode per watcher and path, so a one-shot or recursive watch ends a " +
-			"persistent one (ZOOKEEPER-4466)",
+		why:     whyWatchModes,
 	},
 	{
 		script:  "remove-persistent",
 		meerkat: regexp.MustCompile(`^(\w+ (?:check|remove)Watches zxid=\w+)(?: NOWATCHER)?$`),
 		java:    `$1 MARSHALLINGERROR`,
-		why:     "types 4 and 5 of checkWatches and removeWatches are since 3.9.0",
+		why:     whyWatchTypes,
 	},
 	{
 		script:  "remove-persistent",
 		meerkat: regexp.MustCompile(`^(\w+ checkWatches zxid=\w+) NOWATCHER$`),
 		java:    `$1`,
-		why:     looseContains + ", and so the watches that 3.8 could not remove",
+		why:     whyLooseContains + ", and so the watches that 3.8 could not remove",
 	},
 	{
 		script:  "remove-watches",
 		meerkat: regexp.MustCompile(`^(\w+ checkWatches zxid=\w+) NOWATCHER$`),
 		java:    `$1`,
-		why:     looseContains,
+		why:     whyLooseContains,
 	},
 }
 
