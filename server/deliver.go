@@ -13,16 +13,12 @@ import (
 // lowered first and the feed walked then; a batch linked after the walk finds it down.
 func (l *loop) Wake() {
 	l.awake.Store(false)
-	l.begin()
-	l.work()
-	l.end()
+	l.turn(l.work)
 }
 
 // Drained implements netloop.Handler.
 func (l *loop) Drained(nc *netloop.Conn) {
-	l.begin()
-	l.drain(nc.Data.(*conn))
-	l.end()
+	l.turn(func() { l.drain(nc.Data.(*conn)) })
 }
 
 // advance walks the feed to its end. For each batch: its entries in order of zxid, each with
@@ -278,11 +274,11 @@ func appendEvent(b []byte, zxid proto.Zxid, typ int32, path string) ([]byte, int
 
 // Tick implements netloop.Handler.
 func (l *loop) Tick(time.Time) {
-	l.begin()
-	l.report(false)
-	l.sweep()
-	l.work()
-	l.end()
+	l.turn(func() {
+		l.report(false)
+		l.sweep()
+		l.work()
+	})
 }
 
 // sweep closes connections that never said who they are, and those whose client has not taken

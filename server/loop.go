@@ -52,6 +52,8 @@ type loop struct {
 	nowNs int64     // clock of this turn
 	armed bool      // a watch was set in this turn: walk once more
 	stats loopStats
+
+	turning bool // Invariant: false outside of turn
 }
 
 func newLoop(s *Server, nl *netloop.Loop) *loop {
@@ -64,25 +66,34 @@ func newLoop(s *Server, nl *netloop.Loop) *loop {
 
 // Open implements netloop.Handler.
 func (l *loop) Open(nc *netloop.Conn) {
-	now := l.clockMs()
-	c := &conn{nc: nc, loop: l, remote: nc.RemoteAddr(), openedMs: now, heardMs: now,
-		sentMarkMs: now}
-	c.ids, c.stats = l.srv.remoteIDs(nc), newConnStats()
-	nc.Data = c
-	l.conns[c] = struct{}{}
-	l.srv.live.Add(1)
-	l.srv.clientLog.Opened(c.name())
+	l.turn(func() {
+		now := l.nowNs / 1e6
+		c := &conn{nc: nc, loop: l, remote: nc.RemoteAddr(), openedMs: now, heardMs: now,
+			sentMarkMs: now}
+		c.ids, c.stats = l.srv.remoteIDs(nc), newConnStats()
+		nc.Data = c
+		l.conns[c] = struct{}{}
+		l.srv.live.Add(1)
+		l.srv.clientLog.Opened(c.name())
+	})
 }
 
 // Closed implements netloop.Handler.
 func (l *loop) Closed(nc *netloop.Conn, err error) {
 	c := nc.Data.(*conn)
-	if c.state == connLive {
-		l.send(request{kind: reqDetach, conn: c, session: c.session})
-		l.flush()
-	}
-	l.srv.clientLog.Ended(c.name(), c.state == connClosing, err)
-	c.state = connClosed
+	was := c.state
+	c.state = connClosed // before the turn, which would deliver to it
+	l.turn(func() {
+		if was == connLive {
+			l.send(request{kind: reqDetach, conn: c, session: c.session})
+		}
+		l.srv.clientLog.Ended(c.name(), was == connClosing, err)
+		l.forget(c)
+	})
+}
+
+// forget drops what a connection had here.
+func (l *loop) forget(c *conn) {
 	l.srv.inFlight.Add(-int64(c.pending.len()))
 	c.pending = queue{}
 	c.deferred = nil
@@ -93,15 +104,23 @@ func (l *loop) Closed(nc *netloop.Conn, err error) {
 	l.stats.dropped++
 }
 
-// begin starts a turn: the clock, then the feed.
-func (l *loop) begin() {
+// turn is how everything is done on a loop that somebody else has it do: it reads the clock and
+// walks the feed to its end before do, and hands out what do left behind after it.
+func (l *loop) turn(do func()) {
+	if l.turning {
+		panic("server: a turn within a turn")
+	}
+	l.turning = true
 	l.nowNs = time.Since(l.srv.started).Nanoseconds()
 	l.advance()
+	do()
+	l.finish()
+	l.turning = false
 }
 
-// end finishes it. A watch that was set may have missed a batch whose publisher did not see
+// finish ends a turn. A watch that was set may have missed a batch whose publisher did not see
 // the count yet: the count is stored first, then the feed is walked once more.
-func (l *loop) end() {
+func (l *loop) finish() {
 	if l.armed {
 		l.armed = false
 		l.watching.Store(int64(l.watches.entries))
@@ -117,11 +136,18 @@ func (l *loop) end() {
 	l.stats.endTurn(l)
 }
 
+// execute has the loop take a turn with do. Any goroutine may call it.
+func (l *loop) execute(do func()) { l.nl.Execute(func() { l.turn(do) }) }
+
 // Traffic implements netloop.Handler.
 func (l *loop) Traffic(nc *netloop.Conn, in []byte) (used int, again bool) {
-	c := nc.Data.(*conn)
-	l.begin()
-	defer l.end()
+	l.turn(func() { used, again = l.take(nc.Data.(*conn), in) })
+	return used, again
+}
+
+// take handles a connection's input, as far as it may be decoded now. again asks for another
+// turn with the rest: it was much.
+func (l *loop) take(c *conn, in []byte) (used int, again bool) {
 	l.hear(c)
 	for n := 0; used < len(in) && l.decodes(c); n++ {
 		if n == turnRequestsMax {
@@ -286,6 +312,9 @@ func (l *loop) wait(c *conn, kind pendingKind, h proto.RequestHeader, body []byt
 // send adds a request for the core. Its body is copied into the loop's block: the frame's bytes
 // die with the turn. A full block is left to the requests that are in it.
 func (l *loop) send(r request) {
+	if !l.turning {
+		panic("server: a request outside of a turn: nobody would hand it to the core")
+	}
 	r.loop = int32(l.index)
 	if cap(l.block)-len(l.block) < len(r.body) {
 		l.block = make([]byte, 0, max(len(r.body), blockBytes))
@@ -505,5 +534,3 @@ func (l *loop) refuse(c *conn, err error) {
 	l.srv.refused(c, "%v", err)
 	l.close(c)
 }
-
-func (l *loop) clockMs() int64 { return time.Since(l.srv.started).Milliseconds() }

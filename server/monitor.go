@@ -52,11 +52,15 @@ const defaultTraceMask = 306
 
 var errStopping = errors.New("the server is stopping")
 
-// fromLoops has every loop run ask, all at once, and takes in what they return.
+// fromLoops has every loop run ask in a turn, all at once, and takes in what they return.
 func fromLoops[T any](m *monitor, ask func(*loop) T, take func(T)) error {
 	got := make(chan T, len(m.srv.loops)) // each loop sends once
 	for _, l := range m.srv.loops {
-		l.nl.Execute(func() { got <- ask(l) })
+		l.nl.Execute(func() {
+			var x T
+			l.turn(func() { x = ask(l) })
+			got <- x // the turn is over, and what it did is out
+		})
 	}
 	for range m.srv.loops {
 		select {
@@ -392,7 +396,7 @@ func (m *monitor) Watches() []admin.Watched {
 	var all []admin.Watched
 	for _, l := range m.srv.loops {
 		some := make(chan []admin.Watched, 1) // the loop sends once
-		l.nl.Execute(func() {
+		l.execute(func() {
 			watchesOf(l, slices.Collect(maps.Keys(l.conns)), nil, some)
 		})
 		select {
@@ -434,7 +438,7 @@ func watchesOf(l *loop, conns []*conn, out []admin.Watched, done chan<- []admin.
 		done <- out
 		return
 	}
-	l.nl.Execute(func() { watchesOf(l, conns, out, done) })
+	l.execute(func() { watchesOf(l, conns, out, done) })
 }
 
 // Digests implements admin.Source.
@@ -551,7 +555,6 @@ func (m *monitor) Snapshot(stream bool) (taken admin.Snapshot, err error) {
 // Shed implements admin.Source.
 func (m *monitor) Shed(percent int) (closed int) {
 	_ = fromLoops(m, func(l *loop) (n int) {
-		l.begin()
 		for c := range l.conns {
 			if c.state < connClosing && rand.IntN(100) < percent {
 				l.srv.refused(c, "the command shed_connections was given")
@@ -559,7 +562,6 @@ func (m *monitor) Shed(percent int) (closed int) {
 				n++
 			}
 		}
-		l.end()
 		return n
 	}, func(n int) { closed += n })
 	return closed

@@ -537,7 +537,7 @@ func (l *loop) slow(c *conn, xid int32, op proto.Op, body []byte) {
 			b, _ = beginReply(b[:at], xid, rd.root.Zxid(), code)
 		}
 		frameLength(b, at)
-		l.nl.Execute(func() { l.slowDone(c, b) })
+		l.execute(func() { l.slowDone(c, b) })
 	}()
 }
 
@@ -546,7 +546,6 @@ func (l *loop) slowDone(c *conn, frame []byte) {
 	if c.state != connLive {
 		return
 	}
-	l.begin()
 	l.stats.reply(len(frame)-4, l.nowNs)
 	p := c.pending.first()
 	l.answered(c, p.xid, p.op, proto.Zxid(binary.BigEndian.Uint64(frame[8:])))
@@ -558,7 +557,6 @@ func (l *loop) slowDone(c *conn, frame []byte) {
 	c.stats.sent++
 	l.pop(c)
 	l.drain(c)
-	l.end()
 }
 
 // frameLength writes the length of the frame that begins at at.

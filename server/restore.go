@@ -110,7 +110,7 @@ func (s *Server) replaceState(h *tree.Head) (proto.Zxid, error) {
 	z := r.root.Zxid()
 	s.snapshots.floor, s.snapshots.unsettled = z, z
 	// Whoever is told that it is done finds the new state, and the old connections closed.
-	_ = fromLoops(&s.monitor, func(l *loop) error { l.begin(); l.end(); return nil },
+	_ = fromLoops(&s.monitor, func(*loop) error { return nil },
 		func(error) {})
 	s.setAside(z)
 	s.inbox.put(func(b *inbox) { b.calls = append(b.calls, s.closeDeadOwners) })

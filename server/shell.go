@@ -86,7 +86,7 @@ func (s *Server) perform(out *outputs) {
 	}
 	if out.ask {
 		for _, l := range s.loops {
-			l.nl.Execute(func() { l.report(true) })
+			l.execute(func() { l.report(true) })
 		}
 	}
 }

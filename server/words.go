@@ -99,7 +99,7 @@ func (l *loop) word(c *conn, in []byte) (used int, isWord bool) {
 			defer l.srv.aside.Done()
 			var w bytes.Buffer
 			answer(m, &w)
-			l.nl.Execute(func() {
+			l.execute(func() {
 				if c.state == connWaiting {
 					l.stats.sent++
 					c.nc.SetBuffer(append(c.nc.Buffer(), w.Bytes()...))
