@@ -36,15 +36,9 @@ type conn struct {
 	heardMs   int64
 
 	pending    queue
-	barriers   int    // of those, what no write may overtake: reads that may be slow, held writes
-	sent       int    // of those, what the core has
-	reads      int    // of those, reads that writes were or may be sent ahead of
 	replyBytes int    // of its larger replies of late: what a waiting read may come to
-	behind     bool   // a read waits behind the last request that the core got
-	bytes      int    // of waiting bodies
 	deferred   []byte // events that wait behind a slow read's reply
-
-	eventBytes int // of events, given since its output was last under outputMax
+	eventBytes int    // of events, given since its output was last under outputMax
 
 	watches   map[watchKey]watchMode // nil while it has none
 	eventMark uint64                 // the last event that was meant for it
@@ -102,17 +96,95 @@ func (c *conn) mayGoAhead(reads int) bool {
 	return reads <= aheadReadsMax && reads*c.replyBytes <= outputMax
 }
 
-// A queue is a FIFO of pending requests that reuses its array.
+// A queue has the pending requests of one connection, oldest first, and counts them. Nothing but
+// push, send, become and pop changes it.
+//
+// Invariant: each count is what a walk over the queue would find (queue_test.go).
+// Invariant: behind a barrier nothing is sent.
 type queue struct {
-	items []pending
+	items []pending // its array is used again
 	head  int
+
+	sent     int // requests that the core has
+	barriers int // what no write may overtake: reads that may be slow, held writes
+	reads    int // the others: reads that writes were or may be sent ahead of
+	bytes    int // of their bodies
+
+	// Places count the connection's requests from 1; 0 is none.
+	popped   int // how many have left the queue
+	lastSent int // the newest request that the core has, or had
+	lastRead int // the newest of reads
 }
 
-func (q *queue) len() int          { return len(q.items) - q.head }
-func (q *queue) first() *pending   { return &q.items[q.head] }
+func (q *queue) len() int { return len(q.items) - q.head }
+
+// first is the oldest request. Only the queue may change it.
+func (q *queue) first() *pending { return &q.items[q.head] }
+
+// at is the request behind so many others. Only the queue may change it.
 func (q *queue) at(i int) *pending { return &q.items[q.head+i] }
-func (q *queue) push(p pending)    { q.items = append(q.items, p) }
+
+// readBehind tells whether a read waits behind the newest request that the core has.
+func (q *queue) readBehind() bool { return q.lastRead > max(q.lastSent, q.popped) }
+
+// push adds a request.
+func (q *queue) push(p pending) {
+	if p.kind == pendingSent && q.barriers > 0 {
+		panic("server: a request was sent ahead of a barrier")
+	}
+	q.items = append(q.items, p)
+	q.note(&p, q.popped+q.len())
+}
+
+// send notes that the core got a held request.
+func (q *queue) send(i int) {
+	p := q.at(i)
+	if p.kind != pendingHeld {
+		panic("server: a request was sent that was not held")
+	}
+	q.count(p, -1)
+	p.kind, p.body, p.ids = pendingSent, nil, nil
+	q.note(p, q.popped+i+1)
+}
+
+// become notes that the oldest request, a read, is being worked on.
+func (q *queue) become(kind pendingKind) {
+	p := q.first()
+	q.count(p, -1)
+	p.kind = kind
+	if place := q.popped + 1; q.lastRead == place {
+		q.lastRead = 0
+	}
+	q.note(p, q.popped+1)
+}
+
+// note counts a request at its place.
+func (q *queue) note(p *pending, place int) {
+	switch q.count(p, 1); {
+	case p.kind == pendingSent:
+		q.lastSent = place
+	case !p.isBarrier():
+		q.lastRead = place
+	}
+}
+
+// count adds a request to the counts, or takes it off (-1).
+func (q *queue) count(p *pending, by int) {
+	q.bytes += by * len(p.body)
+	switch {
+	case p.kind == pendingSent:
+		q.sent += by
+	case p.isBarrier():
+		q.barriers += by
+	default:
+		q.reads += by
+	}
+}
+
+// pop takes the oldest request out.
 func (q *queue) pop() {
+	q.count(q.first(), -1)
+	q.popped++
 	q.items[q.head] = pending{}
 	if q.head++; q.head == len(q.items) {
 		q.items, q.head = q.items[:0], 0

@@ -208,7 +208,7 @@ func (l *loop) decodes(c *conn) bool {
 	if c.stalled || c.nc.OverMark() {
 		return false // netloop shows the rest again once the output has drained
 	}
-	over := c.pending.len() >= inFlightMax || c.bytes >= inFlightBytesMax ||
+	over := c.pending.len() >= inFlightMax || c.pending.bytes >= inFlightBytesMax ||
 		c.pending.len() > 0 && l.srv.inFlight.Load() >= l.srv.outstandingMax
 	if over {
 		c.stalled = true
@@ -224,7 +224,7 @@ func (l *loop) unstall() {
 	global := l.srv.inFlight.Load() < l.srv.outstandingMax
 	for _, c := range l.stalled {
 		low := c.pending.len() == 0 || global && c.pending.len() <= inFlightMax/2 &&
-			c.bytes <= inFlightBytesMax/2
+			c.pending.bytes <= inFlightBytesMax/2
 		switch {
 		case c.state == connClosed || c.state == connClosing:
 			c.stalled = false
@@ -282,31 +282,22 @@ func (l *loop) accept(c *conn, h proto.RequestHeader, body []byte) {
 		l.answer(c, h.Xid, h.Op, body)
 		return
 	}
-	if c.barriers > 0 || !c.mayGoAhead(c.reads) {
+	if c.pending.barriers > 0 || !c.mayGoAhead(c.pending.reads) {
 		l.wait(c, pendingHeld, h, body)
 		return
 	}
 	l.srv.inFlight.Add(1)
-	c.sent++
+	cut := c.pending.readBehind()
 	c.pending.push(pending{kind: pendingSent, xid: h.Xid, op: h.Op, sinceNs: l.nowNs})
 	l.send(request{kind: reqOp, xid: h.Xid, op: h.Op, conn: c, session: c.session,
-		body: body, ids: c.ids, cut: c.behind})
-	c.behind = false
+		body: body, ids: c.ids, cut: cut})
 }
 
 // wait keeps a request that may not be answered or sent yet; its body outlives the turn.
 func (l *loop) wait(c *conn, kind pendingKind, h proto.RequestHeader, body []byte) {
 	l.srv.inFlight.Add(1)
-	p := pending{kind: kind, xid: h.Xid, op: h.Op, ids: c.ids,
-		body: append([]byte(nil), body...), sinceNs: l.nowNs}
-	c.bytes += len(p.body)
-	if p.isBarrier() {
-		c.barriers++
-	} else {
-		c.reads++
-		c.behind = true
-	}
-	c.pending.push(p)
+	c.pending.push(pending{kind: kind, xid: h.Xid, op: h.Op, ids: c.ids,
+		body: append([]byte(nil), body...), sinceNs: l.nowNs})
 }
 
 // send adds a request for the core. Its body is copied into the loop's block: the frame's bytes
@@ -342,7 +333,7 @@ func (l *loop) drain(c *conn) {
 		if n%tree.GetManyMax == 0 {
 			l.lookAheadPending(c)
 		}
-		if c.sent == 0 && c.nc.OverMark() {
+		if c.pending.sent == 0 && c.nc.OverMark() {
 			return // Drained goes on; but what stands before a sent write cannot wait
 		}
 		p := c.pending.first()
@@ -365,39 +356,25 @@ func (l *loop) drain(c *conn) {
 
 // release sends the held writes at the head of a connection's queue, up to the next barrier.
 func (l *loop) release(c *conn) {
-	c.behind = false
-	reads := 0
-	for i := 0; i < c.pending.len(); i++ {
+	cut, reads := false, 0
+	for i := range c.pending.len() {
 		p := c.pending.at(i)
 		if p.kind != pendingHeld {
 			if reads++; p.isBarrier() || !c.mayGoAhead(reads) {
 				return
 			}
-			c.behind = true
+			cut = true
 			continue
 		}
 		l.send(request{kind: reqOp, xid: p.xid, op: p.op, conn: c, session: c.session,
-			body: p.body, ids: p.ids, cut: c.behind})
-		c.behind = false
-		c.barriers--
-		c.sent++
-		c.bytes -= len(p.body)
-		p.kind, p.body, p.ids = pendingSent, nil, nil
+			body: p.body, ids: p.ids, cut: cut})
+		c.pending.send(i)
+		cut = false
 	}
 }
 
 // pop ends the request at the head.
 func (l *loop) pop(c *conn) {
-	p := c.pending.first()
-	c.bytes -= len(p.body)
-	switch {
-	case p.kind == pendingSent:
-		c.sent--
-	case p.isBarrier():
-		c.barriers--
-	default:
-		c.reads--
-	}
 	c.pending.pop()
 	l.srv.inFlight.Add(-1)
 }

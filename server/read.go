@@ -523,7 +523,7 @@ func (l *loop) slow(c *conn, xid int32, op proto.Op, body []byte) {
 	if c.pending.len() == 0 { // it came in this turn, and is not kept yet
 		l.wait(c, pendingSlow, proto.RequestHeader{Xid: xid, Op: op}, body)
 	}
-	c.pending.first().kind = pendingSlow
+	c.pending.become(pendingSlow)
 	body = c.pending.first().body
 	rd := reader{srv: l.srv, root: l.root, ids: c.ids, session: c.session}
 	l.srv.aside.Add(1)

@@ -264,7 +264,7 @@ func (l *loop) setWatches(c *conn, xid int32, op proto.Op, body []byte) bool {
 	if !inQueue {
 		l.wait(c, pendingJob, proto.RequestHeader{Xid: xid, Op: op}, nil)
 	}
-	c.pending.first().kind = pendingJob
+	c.pending.become(pendingJob)
 	l.jobs = append(l.jobs, j)
 	l.nl.Wake()
 	return false
