@@ -112,8 +112,8 @@ func (c *Conn) Close() {
 
 // CloseAfterFlush closes the connection when the peer's kernel has all output, or when it
 // has taken none for five seconds. Traffic is not called any more; once the output is in our
-// kernel, input is read and dropped. For to close a socket with unread input makes the kernel
-// reset the connection and drop what it had yet to send.
+// kernel, input is read and dropped: when a socket with unread input is closed, the kernel resets
+// the connection and drops what it has yet to send.
 func (c *Conn) CloseAfterFlush() {
 	if c.closing == closingNot {
 		c.closing = closingFlush

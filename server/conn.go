@@ -36,7 +36,7 @@ type conn struct {
 	heardMs   int64
 
 	pending    queue
-	replyBytes int    // of its larger replies of late: what a waiting read may come to
+	replyBytes int    // of its largest reply of late: what the answer to a waiting read may take
 	deferred   []byte // events that wait behind a slow read's reply
 	eventBytes int    // of events, given since its output was last under outputMax
 
@@ -44,7 +44,7 @@ type conn struct {
 	eventMark uint64                 // the last event that was meant for it
 	stats     connStats
 
-	sentMark   uint64 // progress of the output, for the stuck reader
+	sentMark   uint64 // bytes the client had taken at sentMarkMs: a stuck reader takes no more
 	sentMarkMs int64
 }
 
@@ -74,10 +74,15 @@ type pending struct {
 	sinceNs int64
 }
 
-// isBarrier tells whether no write may be sent ahead of the request: reads that may turn out to
-// be slow, for those behind them are answered from a later root than their place says; and what
-// waits for such a read itself. Ahead of other reads a write may go: it is in a later batch than
-// the write before them, and they are answered between the two.
+// isBarrier tells whether later writes must wait until the request is answered.
+//
+// Most reads are no barrier. A write that is sent ahead of one carries a mark (request.cut), which
+// puts it into a later batch than the write before the read. The read is answered from the root
+// between the two batches.
+//
+// A read that may turn out to be slow is a barrier. It is answered late, and so are the reads
+// behind it: they would see a write that was sent ahead of them. A held write is a barrier, too,
+// because writes keep their order.
 func (p *pending) isBarrier() bool {
 	switch p.kind {
 	case pendingSent:
@@ -91,7 +96,7 @@ func (p *pending) isBarrier() bool {
 	return true
 }
 
-// mayGoAhead tells whether a write may be sent ahead of so many waiting reads.
+// mayGoAhead tells whether a write may be sent while this many reads wait before it.
 func (c *conn) mayGoAhead(reads int) bool {
 	return reads <= aheadReadsMax && reads*c.replyBytes <= outputMax
 }
@@ -121,7 +126,7 @@ func (q *queue) len() int { return len(q.items) - q.head }
 // first is the oldest request. Only the queue may change it.
 func (q *queue) first() *pending { return &q.items[q.head] }
 
-// at is the request behind so many others. Only the queue may change it.
+// at is the i-th request, from 0. Only the queue may change it.
 func (q *queue) at(i int) *pending { return &q.items[q.head+i] }
 
 // readBehind tells whether a read waits behind the newest request that the core has.

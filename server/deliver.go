@@ -9,8 +9,9 @@ import (
 	"github.com/meerkat-zk/meerkat/tree"
 )
 
-// Wake implements netloop.Handler: the core linked a batch that we must hear. The flag is
-// lowered first and the feed walked then; a batch linked after the walk finds it down.
+// Wake implements netloop.Handler: the core linked a batch that this loop must deliver. The flag is
+// lowered before the feed is walked. A batch that is linked after the walk finds the flag down, and
+// wakes the loop again.
 func (l *loop) Wake() {
 	l.awake.Store(false)
 	l.turn(l.work)
@@ -62,7 +63,7 @@ func (l *loop) deliver(b *batch) {
 		l.startOver()
 	}
 	l.serving = true
-	for i := 0; i < len(l.ready); i++ { // draining may add no one: answers are not replies
+	for i := 0; i < len(l.ready); i++ { // drain adds nobody: only answerEntry does
 		c := l.ready[i]
 		c.ready = false
 		l.drain(c)
@@ -207,13 +208,13 @@ func (l *loop) connected(c *conn, e *entry) {
 	c.nc.Resume()
 }
 
-// fire delivers one change of the tree to this loop's watchers: data table first, then child
-// table (DataTree.createNode, deleteNode, setData).
+// fire delivers one change of the tree to this loop's watchers: those in the data table first, then
+// those in the child table (DataTree.createNode, deleteNode, setData).
 func (l *loop) fire(zxid proto.Zxid, ev *tree.Event) {
 	l.mark++
 	l.targets = l.watches.collect(l.targets[:0], watchKey{ev.Path, dataTable}, l.mark)
 	if ev.Type == proto.EventNodeDeleted {
-		// Child watchers of the znode hear of its end too, unless they just did.
+		// Child watchers of the znode are told of its end too, unless they have just been told.
 		l.targets = l.watches.collect(l.targets, watchKey{ev.Path, childTable}, l.mark)
 	}
 	l.notify(zxid, ev.Type, ev.Path, ev.ACL)
@@ -281,8 +282,8 @@ func (l *loop) Tick(time.Time) {
 	})
 }
 
-// sweep closes connections that never said who they are, and those whose client has not taken
-// a byte of its output for a session timeout.
+// sweep closes connections that sent no ConnectRequest in time. It also closes those whose client
+// has taken no byte of its output for a whole session timeout.
 func (l *loop) sweep() {
 	now := l.nowNs / 1e6
 	for c := range l.conns {

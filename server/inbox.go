@@ -20,7 +20,7 @@ const (
 // loop made for it and its neighbours, and forgets.
 type request struct {
 	kind    requestKind
-	cut     bool // a read of its connection waits before it: it belongs into a later batch
+	cut     bool // a read of its connection waits before it: it must be in a later batch
 	loop    int32
 	xid     int32
 	op      proto.Op

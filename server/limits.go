@@ -31,8 +31,8 @@ const (
 	inFlightBytesMax = 2 << 20
 
 	// Waiting reads that a connection's writes may be sent ahead of. Those reads are answered
-	// when their batch comes, whatever output waits already; so this, and what their replies may
-	// come to (outputMax), bound it. A write behind more of them is held.
+	// when their batch comes, however much output waits. Their number is bounded by this, and the
+	// size of their replies by outputMax. A write behind more of them is held.
 	aheadReadsMax = 16
 
 	// Output that the kernel has not taken. Past it the connection is no longer decoded; it

@@ -47,7 +47,7 @@ type loop struct {
 	ahead   ahead   // znodes that the next reads ask for
 	mark    uint64  // names the event that is being delivered
 
-	out   []request // for the core, this turn
+	out   []request // for the core, of this turn
 	block []byte    // bodies of requests; what is written there never changes
 	nowNs int64     // clock of this turn
 	armed bool      // a watch was set in this turn: walk once more
@@ -104,8 +104,8 @@ func (l *loop) forget(c *conn) {
 	l.stats.dropped++
 }
 
-// turn is how everything is done on a loop that somebody else has it do: it reads the clock and
-// walks the feed to its end before do, and hands out what do left behind after it.
+// turn runs do on the loop. All work of a loop is done in turns. Before do the clock is read and
+// the feed is walked to its end; after it, what do wants of the core is sent.
 func (l *loop) turn(do func()) {
 	if l.turning {
 		panic("server: a turn within a turn")
@@ -118,8 +118,9 @@ func (l *loop) turn(do func()) {
 	l.turning = false
 }
 
-// finish ends a turn. A watch that was set may have missed a batch whose publisher did not see
-// the count yet: the count is stored first, then the feed is walked once more.
+// finish ends a turn. If the turn set a watch, the feed is walked once more: the core may have
+// published a batch before it saw this loop's count of watches, and did not wake the loop for it.
+// The count is therefore stored first.
 func (l *loop) finish() {
 	if l.armed {
 		l.armed = false
@@ -145,8 +146,8 @@ func (l *loop) Traffic(nc *netloop.Conn, in []byte) (used int, again bool) {
 	return used, again
 }
 
-// take handles a connection's input, as far as it may be decoded now. again asks for another
-// turn with the rest: it was much.
+// take handles a connection's input as far as it may be decoded now. again asks for another turn:
+// there is more input than one turn should handle.
 func (l *loop) take(c *conn, in []byte) (used int, again bool) {
 	l.hear(c)
 	for n := 0; used < len(in) && l.decodes(c); n++ {
@@ -181,7 +182,7 @@ func (l *loop) take(c *conn, in []byte) (used int, again bool) {
 	return used, false
 }
 
-// guessSpeaker says what four bytes that are no length most likely are.
+// guessSpeaker says who most likely sent the four bytes that stand where a length should.
 func guessSpeaker(state connState, in []byte) string {
 	word := string(in[:4])
 	isWord := strings.Trim(word, "abcdefghijklmnopqrstuvwxyz") == ""
@@ -300,8 +301,9 @@ func (l *loop) wait(c *conn, kind pendingKind, h proto.RequestHeader, body []byt
 		body: append([]byte(nil), body...), sinceNs: l.nowNs})
 }
 
-// send adds a request for the core. Its body is copied into the loop's block: the frame's bytes
-// die with the turn. A full block is left to the requests that are in it.
+// send adds a request for the core. The body is copied into the loop's block, because the frame's
+// bytes are gone after the turn. When a block is full, the loop begins another; the old one lives
+// as long as the requests in it.
 func (l *loop) send(r request) {
 	if !l.turning {
 		panic("server: a request outside of a turn: nobody would hand it to the core")
@@ -326,15 +328,15 @@ func (l *loop) flush() {
 	l.out = l.out[:0]
 }
 
-// drain goes on with a connection whose head was answered, by the root of that answer's batch:
-// reads are answered until a write stands at the head; held writes go to the core.
+// drain goes on with a connection after the oldest request was answered. Reads are answered from
+// the root of that answer's batch until a write is the oldest; held writes go to the core.
 func (l *loop) drain(c *conn) {
 	for n := 0; c.pending.len() > 0 && c.state == connLive; n++ {
 		if n%tree.GetManyMax == 0 {
 			l.lookAheadPending(c)
 		}
 		if c.pending.sent == 0 && c.nc.OverMark() {
-			return // Drained goes on; but what stands before a sent write cannot wait
+			return // Drained goes on. Reads before a sent write cannot wait: it may be answered next.
 		}
 		p := c.pending.first()
 		switch p.kind {
@@ -448,7 +450,7 @@ func beginReply(b []byte, xid int32, zxid proto.Zxid, code proto.Code) ([]byte, 
 	return binary.BigEndian.AppendUint32(b, uint32(code)), at
 }
 
-// reply ends the frame that began at at and gives the buffer back to the connection.
+// reply ends the frame that begins at at, and gives the buffer back to the connection.
 func (l *loop) reply(c *conn, b []byte, at int) {
 	binary.BigEndian.PutUint32(b[at:], uint32(len(b)-at-4))
 	c.nc.SetBuffer(b)
@@ -498,7 +500,7 @@ func (l *loop) close(c *conn) {
 	c.nc.CloseAfterFlush()
 }
 
-// abort ends a connection at once, and says why; what the kernel has not taken is lost.
+// abort ends a connection at once, and says why. Output that the kernel has not taken is lost.
 func (l *loop) abort(c *conn, format string, args ...any) {
 	l.srv.refused(c, format, args...)
 	l.send(request{kind: reqDetach, conn: c, session: c.session})

@@ -14,10 +14,10 @@ import (
 	"github.com/meerkat-zk/meerkat/tree"
 )
 
-// The life of a read: the loop has caught up with the feed, so its root is as new as anything
-// a client was told; the answer is encoded from the root straight into the connection's output
-// (FinalRequestProcessor). No lock, no other thread. A read that would take long runs aside
-// with the pinned root (slow, below).
+// The life of a read. The loop has caught up with the feed, so its root is as new as anything
+// that any client was told. The answer is encoded from the root straight into the connection's
+// output (FinalRequestProcessor): no lock, no other thread. A read that would take long runs aside,
+// with the root of its moment (slow, below).
 
 // Where a request goes.
 type routing uint8
@@ -37,8 +37,8 @@ func route(op proto.Op) routing {
 	return routeRead
 }
 
-// answer answers a request at the head of its connection's queue from the loop's root. False
-// means that the read was handed to a slow one: its reply comes later.
+// answer answers the oldest request of a connection from the loop's root. False means that the
+// answer comes later: the read runs aside, or is a large setWatches.
 func (l *loop) answer(c *conn, xid int32, op proto.Op, body []byte) bool {
 	switch op {
 	case proto.OpPing:
@@ -195,8 +195,8 @@ func (rd *reader) get(path string) *tree.Node {
 	return rd.root.Get(path)
 }
 
-// Ahead are znodes of a large tree that the next reads of a connection ask for, in the order of
-// the reads: they were looked up side by side, which is faster (tree.GetMany).
+// Ahead are the znodes that the next reads of a connection ask for, in the order of the reads. In a
+// large tree it is faster to look them up together (tree.GetMany).
 type ahead struct {
 	root  *tree.View
 	nodes [tree.GetManyMax]*tree.Node
@@ -252,7 +252,7 @@ func (l *loop) lookAhead(c *conn, in []byte) {
 		if err != nil || len(frame) < 8 {
 			break
 		}
-		// A read behind a write waits for it, and is looked up when it need no longer.
+		// A read behind a write has to wait, and is looked up after that.
 		op := proto.Op(binary.BigEndian.Uint32(frame[4:]))
 		if route(op) != routeRead || !l.ahead.add(op, frame[8:]) {
 			break
@@ -277,7 +277,7 @@ func (l *loop) lookAheadPending(c *conn) {
 	l.ahead.look(&l.root.View)
 }
 
-// tooLong tells whether a read over so many znodes must leave the loop.
+// tooLong tells whether a read that visits this many znodes must leave the loop.
 func (rd *reader) tooLong(znodes int) bool { return rd.loop != nil && znodes > readInlineMax }
 
 // children appends the vector of a znode's child names.
@@ -297,8 +297,8 @@ func (rd *reader) allows(n *tree.Node, perm int32) bool {
 	return rd.srv.allows(rd.root.ACL(n), perm, rd.ids)
 }
 
-// path decodes a request that is a path alone. It is not decode, whose argument makes what it
-// fills escape to the heap.
+// path decodes a request that is only a path. It does not use decode, because what decode fills is
+// allocated on the heap.
 func (rd *reader) path(body []byte) (path string, ok bool) {
 	var q proto.PathOnly
 	r := jute.ReaderMax(body, rd.srv.cfg.JuteMaxBuffer)
@@ -517,8 +517,8 @@ func (rd *reader) selectWatches(op proto.Op, body []byte) proto.Code {
 // goroutine of its own with the pinned root, and its reply comes back through the loop's
 // queue. Its connection's later requests wait, and so do its events.
 
-// slow starts a read aside. If it asks for a watch, that is set already: its root is pinned
-// now, and what changes after it is delivered after the reply.
+// slow starts a read aside, from the root of this moment. If the read asks for a watch, the loop
+// has set it already. Events of later changes are delivered after the reply.
 func (l *loop) slow(c *conn, xid int32, op proto.Op, body []byte) {
 	if c.pending.len() == 0 { // it came in this turn, and is not kept yet
 		l.wait(c, pendingSlow, proto.RequestHeader{Xid: xid, Op: op}, body)

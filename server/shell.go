@@ -28,11 +28,11 @@ func (s *Server) run() {
 	}
 }
 
-// lend has the core take its turn: a short one on this goroutine if nobody is at it, for to wake
-// another costs more than such a turn; else on the core's own.
+// lend has the core take a turn. A short turn is taken on this goroutine if no other is at it: to
+// wake the core's own costs more than such a turn. Any other turn is the core's own goroutine's.
 func (s *Server) lend(short bool) {
 	if !short || !s.coreMu.TryLock() {
-		s.inbox.ring() // who is at it may have taken already
+		s.inbox.ring() // a turn that is under way may have taken its inputs already
 		return
 	}
 	if !s.coreEnded && !s.turn(false) {

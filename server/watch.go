@@ -39,15 +39,15 @@ type watcher struct {
 	mode watchMode
 }
 
-// A watchList is who watches a path in one table. To set an entry of a Go map again gives it the
-// new key's memory, even for an equal string; keys that are looked up with alias a frame or a
-// znode, so entries are set with the list's own key.
+// A watchList has the watchers of a path in one table, and owns the memory of the path. Keys that
+// are only looked up may alias a frame or a znode. An assignment to a Go map may replace the key by
+// an equal one, so assignments use the list's own key.
 type watchList struct {
 	key      watchKey
 	watchers []watcher
 }
 
-// index is where a connection stands that is in the list.
+// index is the place of a connection in the list, which must have it.
 func (l *watchList) index(c *conn) int {
 	return slices.IndexFunc(l.watchers, func(x watcher) bool { return x.conn == c })
 }
@@ -61,8 +61,8 @@ type watches struct {
 
 	dataEntries, dataPaths int // of entries and of lists, those of the data table
 
-	// restored is the zxid of the last restore: who has seen only what was before it missed a
-	// change of everything.
+	// restored is the zxid of the last restore. For a client that has seen nothing since, every znode
+	// may have changed.
 	restored proto.Zxid
 }
 
@@ -158,10 +158,10 @@ func (w *watches) dropAll(c *conn) {
 	c.watches = nil
 }
 
-// collect appends to out the connections that an event on a path concerns in one table: those
-// that watch the path itself, whose standard watches end by it, then those with a recursive
-// watch on an ancestor. A connection stands there once, and not at all if it carries mark
-// already.
+// collect appends to out the connections that must be told of an event on a path in one table.
+// First come those that watch the path itself; their standard watches end here. Then come those
+// with a recursive watch on an ancestor. A connection is appended once, and not at all if it
+// carries mark already.
 func (w *watches) collect(out []*conn, k watchKey, mark uint64) []*conn {
 	if list := w.lists[k]; list != nil {
 		keep := list.watchers[:0]
@@ -235,9 +235,9 @@ func modesOf(kind int32) []struct {
 	return nil
 }
 
-// A job is a setWatches that is worked through in slices, a bounded number of paths per turn,
-// each against the root of its turn. The zxid that the client names makes any order right: a
-// change that the client has not seen has a larger one (DataTree.setWatches).
+// A job is a large setWatches. A bounded number of its paths is looked at per turn, each against
+// the root of its turn. The order does not matter, because a change that the client has not seen
+// has a larger zxid than the one that the client names (DataTree.setWatches).
 type job struct {
 	conn  *conn
 	xid   int32
