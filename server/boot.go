@@ -122,8 +122,8 @@ func (s *Server) checkAddrs() error {
 
 // checkFiles does what a start does with its files, on a disk that nothing changes.
 func (s *Server) checkFiles() error {
-	disk, readLog := s.files.FS, wal.Replay
-	s.files.FS = wal.Dry(disk)
+	readLog := wal.Replay
+	s.files.FS = wal.Dry(s.disks)
 	if err := s.openFiles(); err != nil {
 		return err
 	}
@@ -137,7 +137,7 @@ func (s *Server) checkFiles() error {
 			return fmt.Errorf("server: data directory: %w", err)
 		}
 	}
-	if disk == wal.OS {
+	if s.disks == wal.OS {
 		err := wal.CheckRunning(s.cfg.DataDir, s.files.LogDir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			s.logger.Warn("a server runs on the data; its log is read as far as it is whole",

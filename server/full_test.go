@@ -1,8 +1,10 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -186,5 +188,57 @@ func TestCheckTellsRoom(t *testing.T) {
 	files.Limit(12345)
 	if j := check(); !j.has(readOnly, "needed_bytes=16777216") {
 		t.Error(j.text())
+	}
+}
+
+// On a file system without locks, directory fsync and fallocate a server serves, and says loudly
+// and once what is not promised there. That a file cannot be synced ends it all the same.
+func TestFileSystemThatLacksMuch(t *testing.T) {
+	files := wal.NewMemFS()
+	lacks := map[string]syscall.Errno{"lock": syscall.ENOLCK, "syncdir": syscall.EINVAL,
+		"preallocate": syscall.EINVAL}
+	files.Inject(func(op wal.Op) error {
+		if code, ok := lacks[op.Kind]; ok {
+			return code
+		}
+		return nil
+	})
+	j := newJournal()
+	s, err := Start(testOptions(t, func(o *Options) {
+		o.FS, o.Logger = files, j.logger()
+		o.Config.PreAllocBytes = 64 << 10
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := connectTo(t, s)
+	for i := range 200 {
+		w.must(proto.OpCreate, create(fmt.Sprintf("/%d", i), strings.Repeat("x", 1000), 0))
+	}
+	for _, line := range []string{"level=WARN msg=\"the file system has no locks",
+		"level=ERROR msg=\"the file system cannot fsync a directory"} {
+		if n := strings.Count(j.text(), line); n != 1 {
+			t.Errorf("%d times %q in:\n%s", n, line, j.text())
+		}
+	}
+	text, err := askWord(s.Addrs()[0].String(), "mntr")
+	for _, want := range []string{"zk_disk_lacks_locks\t1", "zk_disk_lacks_dir_fsync\t1"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("mntr lacks %q; %v", want, err)
+		}
+	}
+	files.Inject(func(op wal.Op) error {
+		if op.Kind == "sync" {
+			return syscall.EINVAL
+		}
+		return nil
+	})
+	w.send(proto.OpSetData, setData("/", "", -1))
+	w.flush()
+	if err := <-s.Failed(); !errors.Is(err, syscall.EINVAL) {
+		t.Error(err)
+	}
+	if err := s.Stop(); !errors.Is(err, syscall.EINVAL) {
+		t.Error(err)
 	}
 }

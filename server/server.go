@@ -70,6 +70,8 @@ type Server struct {
 	log       *wal.Runner
 	snapshots snapshotter
 	disk      *room.Watch
+	disks     wal.FS         // what files.FS stands on
+	lack      [2]atomic.Bool // by wal.Lack: what it does not have
 	monitor   monitor
 
 	coreMu    sync.Mutex // guards what follows, and the end of the feed, for a turn
@@ -169,9 +171,11 @@ func (s *Server) configure(o Options) (err error) {
 		},
 		Repaired: func(r wal.Repair) { s.logger.Warn("log repaired", s.repairOf(r)...) },
 	}
-	if s.files.FS == nil {
-		s.files.FS = wal.OS
+	s.disks = o.FS
+	if s.disks == nil {
+		s.disks = wal.OS
 	}
+	s.files.FS = wal.Lenient(s.disks, s.lacks)
 	s.compression = wal.CompressionDefault
 	if c.HasSnapshotCompression {
 		if s.compression, err = wal.ParseCompression(c.SnapshotCompression); err != nil {
@@ -243,13 +247,26 @@ func (s *Server) openFiles() (err error) {
 		return err
 	}
 	s.openDisk()
-	if s.lock, err = wal.LockDir(s.files.FS, c.DataDir); err != nil || s.files.FS != wal.OS {
+	if s.lock, err = wal.LockDir(s.files.FS, c.DataDir); err != nil || s.disks != wal.OS {
 		return err
 	}
 	if err = wal.CheckOthers(c.DataDir, s.files.LogDir); err != nil {
 		return errors.Join(err, s.lock.Close())
 	}
 	return nil
+}
+
+// lacks tells of what a file system does not have, once.
+func (s *Server) lacks(what wal.Lack, err error) {
+	s.lack[what].Store(true)
+	switch what {
+	case wal.LackLocks:
+		s.logger.Warn("the file system has no locks: see that no other server uses the directory",
+			"err", err)
+	case wal.LackDirSync:
+		s.logger.Error("the file system cannot fsync a directory: a power cut may take away new files, "+
+			"and acknowledged writes with them", "err", err)
+	}
 }
 
 // openDisk begins to watch the room on disk.

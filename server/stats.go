@@ -435,6 +435,13 @@ func (m *monitor) gauges(out *metricList, n *census, root *tree.Root) {
 		readOnly = 1
 	}
 	out.gauge("disk_read_only", readOnly)
+	for i, name := range []string{"disk_lacks_locks", "disk_lacks_dir_fsync"} {
+		lacks := int64(0)
+		if m.srv.lack[i].Load() {
+			lacks = 1
+		}
+		out.gauge(name, lacks)
+	}
 	for i, d := range m.srv.disk.Dirs() {
 		name := []string{"log_dir_", "data_dir_"}[i]
 		out.gauge(name+"free_bytes", d.Free)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -32,12 +33,14 @@ type FS interface {
 	Stat(name string) (Info, error)
 	// MkdirAll creates a directory with its parents.
 	MkdirAll(dir string) error
-	// SyncDir makes created, renamed and removed names of a directory durable.
+	// SyncDir makes created, renamed and removed names of a directory durable. Where the file
+	// system cannot do that, the error matches errors.ErrUnsupported or EINVAL.
 	SyncDir(dir string) error
 	// Space tells how much room the file system of a file or directory has.
 	Space(name string) (Space, error)
 	// Lock takes an exclusive lock on a file, which it creates if need be, until the result is
-	// closed or the process ends. A taken lock is a *LockedError.
+	// closed or the process ends. A taken lock is a *LockedError; where the file system has no
+	// locks, the error matches errors.ErrUnsupported or ENOLCK.
 	Lock(name string) (io.Closer, error)
 }
 
@@ -156,7 +159,7 @@ func (osFS) Lock(name string) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	err = flock(f)
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		owner, _ := io.ReadAll(io.LimitReader(f, 20)) // only to name the owner
 		_ = f.Close()
@@ -168,10 +171,18 @@ func (osFS) Lock(name string) (io.Closer, error) {
 	if err == nil {
 		_, err = fmt.Fprintf(f, "%d\n", os.Getpid())
 	}
-	if err != nil {
+	if err != nil && !isFull(err) { // the lock is held, whether or not it tells by whom
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+func flock(f *os.File) error {
+	for {
+		if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != unix.EINTR {
+			return pathError("flock", f.Name(), err)
+		}
+	}
 }
 
 func (f osFile) SyncData() error {
@@ -221,3 +232,51 @@ func removeSynced(fs FS, path string) error {
 	}
 	return fs.SyncDir(filepath.Dir(path))
 }
+
+// A Lack is something that some network and user-space file systems do not have.
+type Lack uint8
+
+// What may be missing.
+const (
+	LackLocks   Lack = iota // nothing keeps a second server out
+	LackDirSync             // a file that was created or renamed may lose its name in a power cut
+	lacks
+)
+
+// Lenient goes on where files lacks something, and tells hear of it the first time, with the error.
+// All other errors stay what they are. hear is called on whatever goroutine met it.
+func Lenient(files FS, hear func(Lack, error)) FS {
+	return &lenientFS{FS: files, hear: hear}
+}
+
+type lenientFS struct {
+	FS
+	hear func(Lack, error)
+	told [lacks]sync.Once
+}
+
+func (l *lenientFS) without(what Lack, err error) {
+	l.told[what].Do(func() { l.hear(what, err) })
+}
+
+func (l *lenientFS) SyncDir(dir string) error {
+	err := l.FS.SyncDir(dir)
+	if isUnsupported(err) {
+		l.without(LackDirSync, err)
+		return nil
+	}
+	return err
+}
+
+func (l *lenientFS) Lock(name string) (io.Closer, error) {
+	lock, err := l.FS.Lock(name)
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, unix.ENOLCK) {
+		l.without(LackLocks, err)
+		return noLock{}, nil
+	}
+	return lock, err
+}
+
+type noLock struct{}
+
+func (noLock) Close() error { return nil }

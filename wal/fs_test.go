@@ -6,8 +6,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // Both file systems behave alike in what the package relies on.
@@ -197,5 +200,54 @@ func TestEpochFiles(t *testing.T) {
 		if _, err := ReadEpoch(m, o.SnapDir, AcceptedEpoch); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("%q: %v", bad, err)
 		}
+	}
+}
+
+// What a file system lacks is told once and done without. All other errors are errors: one of a
+// disk, a lock that another holds, a file that cannot be synced.
+func TestLenient(t *testing.T) {
+	codes := map[Lack][]unix.Errno{
+		LackDirSync: {unix.EINVAL, unix.EOPNOTSUPP, unix.ENOSYS},
+		LackLocks:   {unix.ENOLCK, unix.EOPNOTSUPP, unix.ENOSYS},
+	}
+	kinds := map[Lack]string{LackDirSync: "syncdir", LackLocks: "lock"}
+	for lack, kind := range kinds {
+		for _, code := range append(codes[lack], unix.EIO, unix.ENOSPC, unix.EINTR) {
+			m, told := NewMemFS(), []Lack(nil)
+			m.Inject(func(op Op) error {
+				if op.Kind == kind {
+					return code
+				}
+				return nil
+			})
+			files := Lenient(m, func(what Lack, err error) {
+				if !errors.Is(err, code) {
+					t.Errorf("%v: told of %v", code, err)
+				}
+				told = append(told, what)
+			})
+			for range 3 {
+				err := files.SyncDir("/")
+				if lack == LackLocks {
+					_, err = LockDir(files, "/")
+				}
+				lacks := slices.Contains(codes[lack], code)
+				if lacks && err != nil || !lacks && !errors.Is(err, code) {
+					t.Errorf("%s with %v: %v", kind, code, err)
+				}
+				if lacks != slices.Equal(told, []Lack{lack}) {
+					t.Errorf("%s with %v: told of %v", kind, code, told)
+				}
+			}
+		}
+	}
+	m := NewMemFS()
+	files := Lenient(m, func(what Lack, err error) { t.Error(what, err) })
+	if _, err := LockDir(files, "/"); err != nil {
+		t.Fatal(err)
+	}
+	var locked *LockedError
+	if _, err := LockDir(files, "/"); !errors.As(err, &locked) {
+		t.Errorf("a lock that is held: %v", err)
 	}
 }

@@ -34,7 +34,7 @@ type MemFS struct {
 // An Op is one change that is about to happen to a MemFS.
 type Op struct {
 	N     int    // its number, from 1
-	Kind  string // create, write, sync, preallocate, truncate, rename, remove, mkdir, syncdir
+	Kind  string // create, write, sync, preallocate, truncate, rename, remove, mkdir, syncdir, lock
 	Name  string
 	Bytes int // of a write
 }
@@ -512,6 +512,9 @@ func (m *MemFS) SyncDir(dir string) error {
 func (m *MemFS) Lock(name string) (io.Closer, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if err := m.change("lock", name, 0); err != nil {
+		return nil, err
+	}
 	if m.locks[name] {
 		return nil, &LockedError{Name: name}
 	}
