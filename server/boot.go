@@ -8,6 +8,7 @@ import (
 	"math"
 	"net"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,9 @@ func (s *Server) recover(readLog func(wal.Options, proto.Zxid, func(proto.Zxid, 
 	booted := time.Now()
 	r, err := s.loadSnapshot()
 	if err != nil {
+		return r, err
+	}
+	if err := s.sayNoLog(r.snapshot); err != nil {
 		return r, err
 	}
 	from := r.head.Zxid()
@@ -83,6 +87,24 @@ func (s *Server) recover(readLog func(wal.Options, proto.Zxid, func(proto.Zxid, 
 	return r, nil
 }
 
+// sayNoLog warns of a snapshot without any log file. Behind a restore there is none until the first
+// write.
+func (s *Server) sayNoLog(snapshot proto.Zxid) error {
+	if snapshot <= 0 {
+		return nil
+	}
+	has, err := wal.HasLogs(s.files)
+	if err != nil || has {
+		return err
+	}
+	restores, err := wal.Restores(s.files)
+	if err == nil && !slices.Contains(restores, snapshot) {
+		s.logger.Warn("there is a snapshot and no log behind it: what was written since is missing",
+			"snapshot", snapshot, "dir", s.files.LogDir)
+	}
+	return err
+}
+
 // Check tells what a Start would fail for, as far as can be known while no port is opened and no
 // file is changed, and logs what it would warn of. It reads all data. That a server runs on the
 // directory is a warning: its configuration is checked before it is stopped.
@@ -125,6 +147,9 @@ func (s *Server) checkFiles() error {
 	readLog := wal.Replay
 	s.files.FS = wal.Dry(s.disks)
 	if err := s.openFiles(); err != nil {
+		return err
+	}
+	if err := wal.Pair(s.files); err != nil {
 		return err
 	}
 	s.sayRoom()

@@ -494,3 +494,31 @@ func TestSnapshotToSlowReader(t *testing.T) {
 		t.Errorf("a reader that stood still was sent %d bytes, %v", len(rest), err)
 	}
 }
+
+// Behind a restore there is no log until the first write, and a start knows why.
+func TestStartBehindRestore(t *testing.T) {
+	files := wal.NewMemFS()
+	set := func(o *Options) { o.FS = files; o.Config.DataDir, o.Config.DataLogDir = "/d", "/d" }
+	s, err := Start(testOptions(t, set))
+	if err != nil {
+		t.Fatal(err)
+	}
+	connectTo(t, s).must(proto.OpCreate, create("/x", "", 0))
+	root := s.monitor.root()
+	var body bytes.Buffer
+	if err := root.WriteSnapshot(&body, tree.SnapshotOptions{LastZxid: true}); err != nil {
+		t.Fatal(err)
+	}
+	z, err := s.monitor.Restore(&body)
+	if err := errors.Join(err, s.Stop()); err != nil {
+		t.Fatal(err)
+	}
+	if has, err := wal.HasLogs(s.files); has || err != nil {
+		t.Fatalf("there is a log behind %v; %v", z, err)
+	}
+	j := newJournal()
+	startServer(t, func(o *Options) { set(o); o.Logger = j.logger() })
+	if j.has("no log behind it") {
+		t.Error(j.text())
+	}
+}

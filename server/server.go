@@ -141,6 +141,9 @@ func Start(o Options) (*Server, error) {
 	if err := s.openFiles(); err != nil {
 		return nil, err
 	}
+	if err := s.claimFiles(); err != nil {
+		return nil, err
+	}
 	s.monitor.srv = s
 	s.monitor.trace.Store(defaultTraceMask)
 	err := s.monitor.listenHTTP()
@@ -247,10 +250,19 @@ func (s *Server) openFiles() (err error) {
 		return err
 	}
 	s.openDisk()
-	if s.lock, err = wal.LockDir(s.files.FS, c.DataDir); err != nil || s.disks != wal.OS {
-		return err
+	s.lock, err = wal.LockDir(s.files.FS, c.DataDir)
+	return err
+}
+
+// claimFiles refuses directories that another server uses, or that do not belong together.
+func (s *Server) claimFiles() (err error) {
+	if s.disks == wal.OS {
+		err = wal.CheckOthers(s.cfg.DataDir, s.files.LogDir)
 	}
-	if err = wal.CheckOthers(c.DataDir, s.files.LogDir); err != nil {
+	if err == nil {
+		err = wal.Pair(s.files)
+	}
+	if err != nil {
 		return errors.Join(err, s.lock.Close())
 	}
 	return nil

@@ -1,6 +1,8 @@
 package wal
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -205,4 +207,115 @@ func DirSize(files FS, dir string) (int64, error) {
 		}
 	}
 	return sum, nil
+}
+
+// Snapshots without the logs behind them are an old state, which looks as whole as a new one. A
+// dataLogDir that was forgotten in a new zoo.cfg, a volume that was not mounted, a copy of one
+// directory of two: each would silently take back what was acknowledged. So the two directories
+// know each other by an id that is in both, which moves and copies with them:
+//
+//	<dataDir>/version-2/meerkat.logdir    the id, and where the logs were at the last start
+//	<dataLogDir>/version-2/meerkat.logs   the id
+//
+// Directories that no Meerkat has served have neither. Java passes over both files.
+const (
+	pairMemory = "meerkat.logdir"
+	pairMark   = "meerkat.logs"
+)
+
+// Pair refuses snapshots whose logs are elsewhere, and makes the directories of others know each
+// other. Where there is no snapshot nothing can be lost, and where the disk is full no file is
+// written.
+func Pair(o Options) error {
+	id, logDir, err := readPair(&o)
+	if err != nil {
+		return err
+	}
+	mark, err := readLine(o.fs(), filepath.Join(o.LogDir, pairMark))
+	if err != nil {
+		return err
+	}
+	if id != "" && id != mark {
+		snapshots, err := Snapshots(o)
+		if err != nil {
+			return err
+		}
+		if len(snapshots) > 0 {
+			return &PairError{Snapshots: o.SnapDir, Logs: o.LogDir, Last: logDir,
+				Memory: filepath.Join(o.SnapDir, pairMemory), Others: mark != ""}
+		}
+		id = ""
+	}
+	at, err := filepath.Abs(o.LogDir)
+	if err != nil || id != "" && logDir == at {
+		return err
+	}
+	if err := o.writePair(mark, at); err != nil && !isFull(err) {
+		return fmt.Errorf("wal: note where the logs are: %w", err)
+	}
+	return nil
+}
+
+// writePair makes both files, the logs' first: snapshots that know of none are refused.
+func (o *Options) writePair(mark, at string) error {
+	if mark == "" {
+		id := make([]byte, 8)
+		_, _ = rand.Read(id) // it never fails
+		mark = hex.EncodeToString(id)
+		if err := replaceText(o.fs(), filepath.Join(o.LogDir, pairMark), mark+"\n"); err != nil {
+			return err
+		}
+	}
+	return replaceText(o.fs(), filepath.Join(o.SnapDir, pairMemory), mark+" "+at+"\n")
+}
+
+// readPair reads what the snapshots know of their logs; "" if nothing.
+func readPair(o *Options) (id, logDir string, err error) {
+	line, err := readLine(o.fs(), filepath.Join(o.SnapDir, pairMemory))
+	id, logDir, _ = strings.Cut(line, " ")
+	return id, logDir, err
+}
+
+// readLine reads a file of one line; one that is missing is empty.
+func readLine(files FS, path string) (string, error) {
+	f, err := files.OpenRead(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("wal: where the logs are: %w", err)
+	}
+	defer f.Close() // nothing was written
+	const pathBytesMax = 4096
+	text, err := io.ReadAll(io.NewSectionReader(f, 0, pathBytesMax+100))
+	if err != nil {
+		return "", fmt.Errorf("wal: where the logs are: %w", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return line, nil
+}
+
+// A PairError says that the logs behind the snapshots are not where they are looked for.
+type PairError struct {
+	Snapshots, Logs string // the directories
+	Last            string // where the logs were
+	Memory          string // the file that knows
+	Others          bool   // Logs belongs to other snapshots
+}
+
+func (e *PairError) Error() string {
+	found := "holds none of them (is dataLogDir set as it was, and its volume mounted?)"
+	if e.Others {
+		found = "belongs to the snapshots of another server"
+	}
+	return fmt.Sprintf("wal: the logs behind the snapshots in %s were in %s, and %s %s: a start "+
+		"without them would take back what was written since the newest snapshot; set dataLogDir=%s, or "+
+		"move the log files with %s; to start without them all the same: rm %s", e.Snapshots, e.Last,
+		e.Logs, found, filepath.Dir(e.Last), pairMark, e.Memory)
+}
+
+// HasLogs tells whether there is any log file.
+func HasLogs(o Options) (bool, error) {
+	files, err := logFiles(&o)
+	return len(files) > 0, err
 }

@@ -44,24 +44,28 @@ func ReadEpoch(files FS, dir, name string) (epoch int64, err error) {
 // WriteEpoch replaces an epoch file: temporary file, sync, rename, sync of the directory. It
 // counts when WriteEpoch returned.
 func WriteEpoch(files FS, dir, name string, epoch int64) error {
-	path := filepath.Join(dir, name)
-	temp := path + temporarySuffix
-	if err := files.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("wal: write epoch: %w", err)
-	}
-	write := func(w io.Writer) error {
-		_, err := io.WriteString(w, strconv.FormatInt(epoch, 10))
-		return err
-	}
-	_, err := writeSynced(files, temp, None, write)
-	if err == nil {
-		err = files.Rename(temp, path)
-	}
-	if err == nil {
-		err = files.SyncDir(dir)
-	}
+	err := replaceText(files, filepath.Join(dir, name), strconv.FormatInt(epoch, 10))
 	if err != nil {
 		return fmt.Errorf("wal: write epoch: %w", err)
 	}
 	return nil
+}
+
+// replaceText makes a file hold a text, and nothing between that and what it held before.
+func replaceText(files FS, path, text string) error {
+	temp := path + temporarySuffix
+	if err := files.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	_, err := writeSynced(files, temp, None, func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	})
+	if err == nil {
+		err = files.Rename(temp, path)
+	}
+	if err == nil {
+		err = files.SyncDir(filepath.Dir(path))
+	}
+	return err
 }
