@@ -326,6 +326,7 @@ func (s *Server) replay(into *recovered, z proto.Zxid, record []byte) error {
 // loadSnapshot reads the newest snapshot that is whole; damaged ones are said and passed over.
 func (s *Server) loadSnapshot() (recovered, error) {
 	o := s.treeOptions()
+	o.StringBytesMax = math.MaxInt32 // jute.maxbuffer may have been larger when this was written
 	files, err := wal.Snapshots(s.files)
 	if err != nil {
 		return recovered{}, err

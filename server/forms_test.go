@@ -140,3 +140,48 @@ func closed(t *testing.T, d disk, change func(*Options), of string) {
 		t.Error(err)
 	}
 }
+
+// What was written under a larger jute.maxbuffer is loaded under a smaller one, from a snapshot as
+// from the log.
+func TestSmallerMaxBufferLoads(t *testing.T) {
+	for _, snapCount := range []int{2, 100_000} {
+		files := wal.NewMemFS()
+		written := func(o *Options) { o.Config.SnapCount = snapCount }
+		s, err := Start(diskOptions(t, files, newJournal(), written))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := connectTo(t, s)
+		const size = 300_000
+		for i := range 8 {
+			w.must(proto.OpCreate, create(fmt.Sprintf("/%d", i), strings.Repeat("d", size), 0))
+		}
+		w.must(proto.OpDelete, del("/7", -1))
+		if err := s.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		d := diskOf(t, files)
+		if many := len(d.names("snapshot.")) > 1; many != (snapCount == 2) {
+			t.Fatalf("snapCount %d: %q", snapCount, d.names("snapshot."))
+		}
+		s, j, err := d.boot(t, func(o *Options) {
+			o.Config.JuteMaxBuffer, o.Config.JuteMaxBufferExtra = 4096, 1024
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if j.has("snapshot passed over") {
+			t.Error(j.text())
+		}
+		w = connectTo(t, s)
+		for i := range 7 {
+			p := w.must(proto.OpGetData, get(fmt.Sprintf("/%d", i), false))
+			if got := len(dataOf(t, p).Data); got != size {
+				t.Errorf("%d bytes", got)
+			}
+		}
+		if err := s.Stop(); err != nil {
+			t.Error(err)
+		}
+	}
+}
