@@ -113,6 +113,16 @@ func (c *Coder) Bool(v *bool) {
 	}
 }
 
+// Append makes room for n bytes at the end of what is written and returns it; nil when reading.
+func (c *Coder) Append(n int) []byte {
+	if c.reading {
+		return nil
+	}
+	at := len(c.buf)
+	c.buf = append(c.buf, make([]byte, n)...)
+	return c.buf[at:]
+}
+
 // Int codes a 32-bit integer.
 func (c *Coder) Int(v *int32) {
 	if !c.reading {
