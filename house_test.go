@@ -39,7 +39,7 @@ var floors = map[string][]string{
 	"netloop":          {"proto", "jute"},
 	"server/zoocfg":    {"proto", "jute"},
 	"server/auth":      {"proto", "jute"},
-	"server/metrics":   {},
+	"server/metrics":   {"proto"},
 	"server/clientlog": {},
 	"server/room":      {},
 	"server/admin":     {"server/metrics", "proto"},

@@ -259,7 +259,8 @@ func TestProbes(t *testing.T) {
 
 	started := s.started
 	if _, err := fromCore(&s.monitor, func(*core) error {
-		s.tally.hand(1<<40, time.Since(started).Nanoseconds()-int64(logStuckAfter+time.Second))
+		s.tally.hand(handover{last: 1 << 40},
+			time.Since(started).Nanoseconds()-int64(logStuckAfter+time.Second))
 		return nil
 	}); err != nil {
 		t.Fatal(err)

@@ -158,3 +158,28 @@ func BenchmarkReadTurn(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkWriteTurn measures writes through the sockets, the log without its fsync: one op per
+// request, in bursts and one at a time.
+func BenchmarkWriteTurn(b *testing.B) {
+	s, _ := oneLoop(b, func(o *Options) { o.Config.ForceSync = false })
+	rb := &readBench{w: connectTo(b, s), znodes: 20}
+	rb.w.must(proto.OpCreate, create("/w", "", 0))
+	for i := range rb.znodes {
+		rb.w.must(proto.OpCreate, create(fmt.Sprintf("/w/%02d", i), "", 0))
+	}
+	for _, requests := range []int{1, 128} {
+		b.Run(fmt.Sprint("burst-", requests), func(b *testing.B) {
+			rb.w.t = b
+			x := rb.prepare(proto.OpSetData, requests, func(i int) func(*jute.Coder) {
+				return setData(fmt.Sprintf("/w/%02d", i), "some data", -1)
+			})
+			rb.run(x)
+			b.ReportAllocs()
+			b.ResetTimer()
+			for n := 0; n < b.N; n += requests {
+				rb.run(x)
+			}
+		})
+	}
+}

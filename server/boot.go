@@ -14,6 +14,7 @@ import (
 
 	"github.com/meerkat-zk/meerkat/jute"
 	"github.com/meerkat-zk/meerkat/proto"
+	"github.com/meerkat-zk/meerkat/server/metrics"
 	"github.com/meerkat-zk/meerkat/tree"
 	"github.com/meerkat-zk/meerkat/wal"
 )
@@ -24,7 +25,7 @@ import (
 // recovered is what the disk held.
 type recovered struct {
 	head        *tree.Head
-	digests     digestLog
+	digests     tree.DigestLog
 	replayed    int        // log records
 	mismatches  int        // of those, how many promised another digest than the tree's
 	bytes       int64      // of all of them
@@ -70,12 +71,12 @@ func (s *Server) recover(readLog func(wal.Options, proto.Zxid, func(proto.Zxid, 
 	if err != nil {
 		return r, err
 	}
-	s.monitor.rare.note(func(n *rareCounts) {
-		n.load.Add(time.Since(booted).Nanoseconds())
-		n.readSnap.Add(began.Sub(booted).Nanoseconds())
-		n.replay.Add(time.Since(began).Nanoseconds())
-		n.replayed.Add(int64(r.replayed))
-		n.mismatches += int64(r.mismatches)
+	s.monitor.rare.note(func(n *metrics.Rare) {
+		n.Load.Add(time.Since(booted).Nanoseconds())
+		n.LoadSnap.Add(began.Sub(booted).Nanoseconds())
+		n.Replay.Add(time.Since(began).Nanoseconds())
+		n.Replayed.Add(int64(r.replayed))
+		n.Mismatches += int64(r.mismatches)
 	})
 	snapshot := "none"
 	if r.snapshot >= 0 {
@@ -303,7 +304,7 @@ func (s *Server) replay(into *recovered, z proto.Zxid, record []byte) error {
 		return fmt.Errorf("the transaction %v does not apply: %w", z, err)
 	}
 	if !h.Tolerant() { // in the part that a fuzzy snapshot may hold, no digest is right
-		into.digests.add(z, h)
+		into.digests.Add(z, h)
 	}
 	if !t.HasDigest || t.Digest.Version != proto.DigestVersion || !s.cfg.DigestEnabled {
 		return nil
@@ -342,7 +343,7 @@ func (s *Server) loadSnapshot() (recovered, error) {
 		}
 		h, err := s.readSnapshot(f, o)
 		if err == nil {
-			s.monitor.rare.note(func(n *rareCounts) { n.lastSnap, n.lastSnapAt = h.Zxid(), f.ModTime })
+			s.monitor.rare.snapshot(h.Zxid(), f.ModTime)
 			s.disk.NoteSnapshot(f.Size)
 			return recovered{head: h, snapshot: h.Zxid()}, nil
 		}
@@ -487,7 +488,7 @@ func (p *snapshotter) save(r *tree.Root) {
 	ended := p.srv.clockMs()
 	p.nextMs.Store(ended + restShare*(ended-began))
 	if err != nil {
-		p.srv.monitor.rare.note(func(n *rareCounts) { n.snapErrors++ })
+		p.srv.monitor.rare.note(func(n *metrics.Rare) { n.SnapErrors++ })
 		// Nothing is lost: the log has it all, and the next snapshot tries again.
 		p.srv.logger.Error("a snapshot could not be written; logs pile up until one is",
 			"zxid", r.Zxid(), "err", err)
@@ -518,10 +519,8 @@ func (s *Server) writeSnapshot(r *tree.Root, lastZxid bool) (saved savedSnapshot
 	if err != nil {
 		return saved, err
 	}
-	s.monitor.rare.note(func(n *rareCounts) {
-		n.snapshot.Add(time.Since(began).Nanoseconds())
-		n.lastSnap, n.lastSnapAt = r.Zxid(), time.Now()
-	})
+	s.monitor.rare.note(func(n *metrics.Rare) { n.Snapshot.Add(time.Since(began).Nanoseconds()) })
+	s.monitor.rare.snapshot(r.Zxid(), time.Now())
 	s.disk.NoteSnapshot(saved.bytes)
 	s.logger.Info("snapshot written", "file", saved.path, "bytes", saved.bytes,
 		"took", time.Since(began))

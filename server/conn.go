@@ -37,6 +37,7 @@ type conn struct {
 
 	pending    queue
 	replyBytes int    // of its largest reply of late: what the answer to a waiting read may take
+	heldNs     int64  // since when it is stalled or closing
 	deferred   []byte // events that wait behind a slow read's reply
 	eventBytes int    // of events, given since its output was last under outputMax
 

@@ -4,6 +4,7 @@ import (
 	"github.com/meerkat-zk/meerkat/jute"
 	"github.com/meerkat-zk/meerkat/proto"
 	"github.com/meerkat-zk/meerkat/server/auth"
+	"github.com/meerkat-zk/meerkat/server/metrics"
 	"github.com/meerkat-zk/meerkat/tree"
 	"github.com/meerkat-zk/meerkat/wal"
 	"github.com/meerkat-zk/meerkat/zab"
@@ -24,7 +25,8 @@ import (
 // A clock is the time of one turn, read by the shell.
 type clock struct {
 	wallMs int64 // since 1970: goes into transactions
-	monoMs int64 // never steps back: deadlines
+	monoNs int64 // never steps back: stages of a write
+	monoMs int64 // the same: deadlines
 }
 
 // Settings are what the core must know of the configuration.
@@ -65,10 +67,8 @@ type core struct {
 	sessions sessions
 	reaper   reaper
 	spread   spread // when to snapshot
-	digests  digestLog
-	expired  int64            // sessions, for monitors
-	refused  int64            // requests, for the disk was full
-	exceeded map[string]int64 // writes that a hard quota refused, by the first part of the path
+	digests  tree.DigestLog
+	stats    *metrics.Core // what monitors are told
 
 	// Scratch of one request, so that planning allocates nothing.
 	txn     proto.Txn
@@ -88,6 +88,8 @@ type core struct {
 // outputs is what a turn wants done; the shell does it in this order.
 type outputs struct {
 	appends []wal.Item
+	handed  []handover // of appends
+	closes  int64      // sessions that were closed
 	publish []*batch
 	save    []*tree.Root // to be written as snapshots: committed and on our own disk
 	ask     bool         // ask every loop for whom it heard
@@ -99,6 +101,7 @@ func (o *outputs) reset() {
 	clear(o.publish)
 	clear(o.save)
 	o.appends, o.publish, o.save, o.ask = o.appends[:0], o.publish[:0], o.save[:0], false
+	o.handed, o.closes = o.handed[:0], 0
 }
 
 // turn takes in what happened, in a fixed order, and leaves in c.out what is to be done.
@@ -195,6 +198,9 @@ func (c *core) seal() {
 	b.last = c.head.Zxid()
 	if b.txns > 0 {
 		b.root = c.head.Freeze()
+		c.out.handed = append(c.out.handed, handover{
+			last: b.last, txns: b.txns, openedNs: b.openedNs,
+		})
 		c.out.appends = append(c.out.appends, wal.Item{
 			First: b.first, Last: b.last, Records: b.records, Roll: b.roll,
 		})
@@ -250,6 +256,7 @@ func (c *core) onRequest(r *request) {
 		return
 	}
 	if s == nil || s.conn != r.conn {
+		c.stats.Stale++
 		return // a stranger: the note that closes it is on its way
 	}
 	if r.cut && s.entered == c.open.number {
@@ -302,10 +309,20 @@ func (c *core) planOne(r *request, e *entry) {
 			panic(err) // planned against this very head
 		}
 		e.node = node
+		c.wrote(c.txn.Header.Type, &c.txn.Body)
 		return
 	}
 	c.txn.Header.Type = proto.OpError
 	c.txn.Body = proto.Body{Err: e.code}
+}
+
+// wrote counts what a transaction, or a part of one, brought (DataTree.updateWriteStat).
+func (c *core) wrote(typ proto.Op, b *proto.Body) {
+	switch typ {
+	case proto.OpCreate, proto.OpCreate2, proto.OpCreateContainer, proto.OpCreateTTL,
+		proto.OpSetData, proto.OpDelete, proto.OpDeleteContainer:
+		c.stats.WriteBytes.Add(b.Path, len(b.Path)+len(b.Data))
+	}
 }
 
 // commit gives the transaction its place: processed zxid, digest, log record, entry.
@@ -315,7 +332,7 @@ func (c *core) commit(e *entry) {
 		c.txn.HasDigest = true
 		c.txn.Digest = proto.Digest{Version: proto.DigestVersion, TreeDigest: c.head.Digest()}
 	}
-	c.digests.add(c.txn.Header.Zxid, c.head)
+	c.digests.Add(c.txn.Header.Zxid, c.head)
 	b := c.open
 	buf, mark := wal.BeginRecord(b.records)
 	c.coder = jute.Writer(buf)
@@ -325,9 +342,10 @@ func (c *core) commit(e *entry) {
 		c.readBack(b.records[mark:])
 	}
 	if b.txns++; b.txns == 1 {
-		b.first = c.txn.Header.Zxid
+		b.first, b.openedNs = c.txn.Header.Zxid, c.now.monoNs
 	}
 	c.spread.count(len(b.records) - mark)
+	c.stats.Proposal.Add(int64(len(b.records)-mark), c.now.monoNs)
 
 	e.zxid = c.txn.Header.Zxid
 	c.enter(e)

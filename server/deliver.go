@@ -48,13 +48,13 @@ func (l *loop) deliver(b *batch) {
 		}
 		if e.conn != nil && e.conn.loop == l {
 			l.settle(e)
-			if e.kind == entryReply {
+			if e.kind == entryReply || e.kind == entrySync {
 				replies++
 			}
 		}
 	}
 	if replies > 0 {
-		l.stats.replied.AddN(max(l.nowNs-b.publishedNs, 0), replies)
+		l.countBatch(b, replies)
 	}
 	if b.root != nil {
 		l.root = b.root
@@ -63,11 +63,27 @@ func (l *loop) deliver(b *batch) {
 		l.startOver()
 	}
 	l.serving = true
+	if len(l.ready) > 0 {
+		l.goOn()
+	}
+}
+
+// goOn answers what waited behind the writes of a batch.
+func (l *loop) goOn() {
+	drained := int64(0)
 	for i := 0; i < len(l.ready); i++ { // drain adds nobody: only answerEntry does
 		c := l.ready[i]
 		c.ready = false
+		waiting := c.pending.len()
 		l.drain(c)
+		l.stats.Behind.Add(int64(waiting))
+		l.stats.Freed.Add(int64(waiting - c.pending.len()))
+		if c.pending.len() == 0 {
+			drained++
+		}
 	}
+	l.stats.Queues.Add(int64(len(l.ready)))
+	l.stats.Drained.Add(drained)
 	clear(l.ready)
 	l.ready = l.ready[:0]
 }
@@ -85,6 +101,9 @@ func (l *loop) settle(e *entry) {
 		return
 	}
 	if c.state != connLive {
+		if e.kind == entryReply || e.kind == entrySync {
+			l.stats.StaleReplies++
+		}
 		return
 	}
 	switch e.kind {
@@ -201,7 +220,7 @@ func (l *loop) connected(c *conn, e *entry) {
 	}
 	c.state, c.session, c.timeoutMs = connLive, e.more.session, e.more.timeout
 	c.stats.answer(l.nowNs, 0, 0, proto.OpCreateSession, e.zxid)
-	l.stats.sessions++
+	l.stats.Sessions++
 	l.srv.clientLog.SessionBegun(c.name(), time.Duration(c.timeoutMs)*time.Millisecond,
 		e.more.resumed)
 	l.hear(c)
@@ -249,7 +268,7 @@ func (l *loop) event(c *conn, zxid proto.Zxid, typ int32, path string) {
 		b = c.nc.Buffer()
 	}
 	b, at := appendEvent(b, zxid, typ, path)
-	l.stats.watchBytes += int64(len(b) - at - 4)
+	l.stats.WatchBytes += int64(len(b) - at - 4)
 	if slow {
 		frameLength(b, at)
 		c.deferred = b
@@ -288,7 +307,7 @@ func (l *loop) sweep() {
 	now := l.nowNs / 1e6
 	for c := range l.conns {
 		if c.state == connNew && now-c.openedMs > l.srv.cfg.SessionlessTimeout.Milliseconds() {
-			l.stats.sessionless++
+			l.stats.Sessionless++
 			l.srv.refused(c, "no ConnectRequest within %v", l.srv.cfg.SessionlessTimeout)
 			l.close(c)
 			continue

@@ -23,7 +23,8 @@ type batch struct {
 	events  []tree.Event // of all entries, in order; an entry names its range
 	number  int64        // counts the core's batches, from 1
 
-	publishedNs int64    // on the server's clock
+	openedNs    int64    // when its first transaction was planned, on the server's clock
+	publishedNs int64    // when it was linked
 	txns        int      // how many log records
 	records     []byte   // the log records; dropped with their last reader
 	readers     int      // who still reads records: see window.hold

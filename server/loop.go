@@ -38,6 +38,8 @@ type loop struct {
 
 	conns   map[*conn]struct{}
 	watches watches
+	writes  int     // pending writes and syncs of all its connections
+	reads   int     // pending requests of other kinds
 	ready   []*conn // got a reply in this walk: what waited behind it may go on
 	stalled []*conn // over an in-flight mark
 	jobs    []*job  // setWatches that are being worked through
@@ -88,6 +90,9 @@ func (l *loop) Closed(nc *netloop.Conn, err error) {
 			l.send(request{kind: reqDetach, conn: c, session: c.session})
 		}
 		l.srv.clientLog.Ended(c.name(), was == connClosing, err)
+		if was == connClosing {
+			l.stats.Closing.Add(l.nowNs - c.heldNs)
+		}
 		l.forget(c)
 	})
 }
@@ -95,13 +100,21 @@ func (l *loop) Closed(nc *netloop.Conn, err error) {
 // forget drops what a connection had here.
 func (l *loop) forget(c *conn) {
 	l.srv.inFlight.Add(-int64(c.pending.len()))
+	for i := range c.pending.len() {
+		switch c.pending.at(i).kind {
+		case pendingSent, pendingHeld:
+			l.writes--
+		default:
+			l.reads--
+		}
+	}
 	c.pending = queue{}
 	c.deferred = nil
 	l.watches.dropAll(c)
 	l.watching.Store(int64(l.watches.entries))
 	delete(l.conns, c)
 	l.srv.live.Add(-1)
-	l.stats.dropped++
+	l.stats.Dropped++
 }
 
 // turn runs do on the loop. All work of a loop is done in turns. Before do the clock is read and
@@ -167,6 +180,9 @@ func (l *loop) take(c *conn, in []byte) (used int, again bool) {
 		}
 		frame, size, err := netloop.NextFrame(in[used:], l.srv.cfg.JuteMaxBuffer)
 		if err != nil {
+			if c.state == connLive && in[used] < 0x80 { // a length, and no negative one
+				l.stats.TooLarge++
+			}
 			l.refuse(c, fmt.Errorf("%w: %s", err, guessSpeaker(c.state, in[used:])))
 			return len(in), false
 		}
@@ -212,7 +228,8 @@ func (l *loop) decodes(c *conn) bool {
 	over := c.pending.len() >= inFlightMax || c.pending.bytes >= inFlightBytesMax ||
 		c.pending.len() > 0 && l.srv.inFlight.Load() >= l.srv.outstandingMax
 	if over {
-		c.stalled = true
+		c.stalled, c.heldNs = true, l.nowNs
+		l.stats.Holds++
 		l.stalled = append(l.stalled, c)
 		c.nc.Pause()
 	}
@@ -231,6 +248,7 @@ func (l *loop) unstall() {
 			c.stalled = false
 		case low:
 			c.stalled = false
+			l.stats.Held.Add(l.nowNs - c.heldNs)
 			c.nc.Resume()
 		default:
 			keep = append(keep, c)
@@ -242,8 +260,8 @@ func (l *loop) unstall() {
 
 // frame handles one frame of a connection.
 func (l *loop) frame(c *conn, frame []byte) {
-	l.stats.received++
-	l.stats.bytesIn += int64(4 + len(frame))
+	l.stats.Received++
+	l.stats.BytesIn += int64(4 + len(frame))
 	c.stats.received++
 	if c.state == connNew {
 		l.connect(c, frame)
@@ -288,6 +306,7 @@ func (l *loop) accept(c *conn, h proto.RequestHeader, body []byte) {
 		return
 	}
 	l.srv.inFlight.Add(1)
+	l.writes++
 	cut := c.pending.readBehind()
 	c.pending.push(pending{kind: pendingSent, xid: h.Xid, op: h.Op, sinceNs: l.nowNs})
 	l.send(request{kind: reqOp, xid: h.Xid, op: h.Op, conn: c, session: c.session,
@@ -297,6 +316,11 @@ func (l *loop) accept(c *conn, h proto.RequestHeader, body []byte) {
 // wait keeps a request that may not be answered or sent yet; its body outlives the turn.
 func (l *loop) wait(c *conn, kind pendingKind, h proto.RequestHeader, body []byte) {
 	l.srv.inFlight.Add(1)
+	if kind == pendingHeld {
+		l.writes++
+	} else {
+		l.reads++
+	}
 	c.pending.push(pending{kind: kind, xid: h.Xid, op: h.Op, ids: c.ids,
 		body: append([]byte(nil), body...), sinceNs: l.nowNs})
 }
@@ -377,6 +401,11 @@ func (l *loop) release(c *conn) {
 
 // pop ends the request at the head.
 func (l *loop) pop(c *conn) {
+	if c.pending.first().kind == pendingSent {
+		l.writes--
+	} else {
+		l.reads--
+	}
 	c.pending.pop()
 	l.srv.inFlight.Add(-1)
 }
@@ -391,12 +420,13 @@ func (l *loop) connect(c *conn, frame []byte) {
 		return
 	}
 	if !l.serving {
+		l.stats.NotServing++
 		l.close(c)
 		return
 	}
-	l.stats.connects++
+	l.stats.Connects++
 	if q.SessionID != 0 {
-		l.stats.resumes++
+		l.stats.Resumes++
 	}
 	if q.LastZxidSeen > l.root.Zxid() {
 		l.srv.refused(c, "it has seen zxid %v, we are at %v: it must try another server",
@@ -427,6 +457,9 @@ func (l *loop) authenticate(c *conn, xid int32, body []byte) {
 			code = proto.ErrAuthFailed
 		}
 	}
+	if q.Scheme == auth.SchemeEnsemble {
+		l.stats.ensemble(code, len(q.Auth) > 0 && len(l.srv.cfg.EnsembleAuthNames) > 0)
+	}
 	if code == proto.ErrBadArguments { // no reply, so that the client tries its next server
 		l.srv.refused(c, "it looks for another ensemble, %.100q", q.Auth)
 		l.close(c)
@@ -435,7 +468,7 @@ func (l *loop) authenticate(c *conn, xid int32, body []byte) {
 	b, at := beginReply(c.nc.Buffer(), xid, 0, code)
 	l.reply(c, b, at)
 	if code != proto.OK {
-		l.stats.authFailed++
+		l.stats.AuthFailed++
 		l.srv.refused(c, "authentication with scheme %.100q failed", q.Scheme)
 		l.close(c)
 	}
@@ -496,7 +529,7 @@ func (l *loop) close(c *conn) {
 	if c.state == connLive {
 		l.send(request{kind: reqDetach, conn: c, session: c.session})
 	}
-	c.state = connClosing
+	c.state, c.heldNs = connClosing, l.nowNs
 	c.nc.CloseAfterFlush()
 }
 
@@ -504,7 +537,7 @@ func (l *loop) close(c *conn) {
 func (l *loop) abort(c *conn, format string, args ...any) {
 	l.srv.refused(c, format, args...)
 	l.send(request{kind: reqDetach, conn: c, session: c.session})
-	c.state = connClosing
+	c.state, c.heldNs = connClosing, l.nowNs
 	c.nc.Close()
 }
 

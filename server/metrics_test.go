@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/meerkat-zk/meerkat/jute"
 	"github.com/meerkat-zk/meerkat/proto"
 	"github.com/meerkat-zk/meerkat/server/zoocfg"
 )
@@ -14,7 +15,7 @@ import (
 // mntr reads the word as Telegraf does: each line by this pattern, or it gives up.
 func mntr(t *testing.T, s *Server) map[string]string {
 	t.Helper()
-	line := regexp.MustCompile(`^zk_(\w+)\s+([\w\.\-]+)`)
+	line := regexp.MustCompile(`^zk_(\w[\w\.\-]*)\s+([\w\.\-]+)`)
 	out := map[string]string{}
 	for l := range strings.Lines(word(t, s, "mntr")) {
 		parts := line.FindStringSubmatch(l)
@@ -194,5 +195,142 @@ func TestQuotaMetrics(t *testing.T) {
 	if !strings.Contains(page, "quota_bytes_usage_per_namespace{key=\"app\"} 5\n") ||
 		strings.Contains(page, "go_goroutines") {
 		t.Errorf("the page is\n%s", page)
+	}
+}
+
+// after is how much more mntr shows under some names once do is done.
+func after(t *testing.T, s *Server, do func()) func(name string) int {
+	t.Helper()
+	before := mntr(t, s)
+	do()
+	now := mntr(t, s)
+	return func(name string) int {
+		a, _ := strconv.Atoi(before[name])
+		b, err := strconv.Atoi(now[name])
+		if err != nil {
+			t.Errorf("%s is %q", name, now[name])
+		}
+		return b - a
+	}
+}
+
+func wantMore(t *testing.T, more func(string) int, want map[string]int) {
+	t.Helper()
+	for name, n := range want {
+		if got := more(name); got != n {
+			t.Errorf("%s: %d more, want %d", name, got, n)
+		}
+	}
+}
+
+// The stages that a burst of requests goes through are counted each under Java's name.
+func TestStages(t *testing.T) {
+	s, _ := oneLoop(t, allWords)
+	w := connectTo(t, s)
+	w.must(proto.OpCreate, create("/a", "", 0))
+	wantMore(t, after(t, s, func() {
+		w.send(proto.OpSetData, setData("/a", "1", -1)) // two reads wait behind it
+		w.send(proto.OpGetData, get("/a", false))
+		w.send(proto.OpGetData, get("/a", false))
+		w.flush()
+		for range 3 {
+			if _, err := w.read(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}), map[string]int{
+		"cnt_requests_in_session_queue": 1, "sum_requests_in_session_queue": 2,
+		"sum_reads_after_write_in_session_queue": 2, "sum_reads_issued_from_session_queue": 2,
+		"sum_pending_session_queue_size": 1, "sum_session_queues_drained": 1,
+		"cnt_read_commitproc_time_ms": 2, "cnt_write_commitproc_time_ms": 1,
+		"sum_read_commit_proc_req_queued": 2, "sum_write_commit_proc_req_queued": 1,
+		"sum_commit_commit_proc_req_queued": 1, "sum_write_commit_proc_issued": 1,
+		"sum_read_commit_proc_issued": 2, "sum_concurrent_request_processing_in_commit_processor": 3,
+		"cnt_read_final_proc_time_ms": 2, "cnt_write_final_proc_time_ms": 1,
+		"cnt_write_batch_time_in_commit_processor": 1, "cnt_local_write_committed_time_ms": 1,
+		"cnt_propagation_latency": 1, "cnt_commit_process_time": 1, "cnt_proposal_process_time": 1,
+		"cnt_prep_processor_queue_time_ms": 1, "cnt_prep_process_time": 1,
+		"sum_prep_processor_queue_size": 1, "cnt_sync_processor_queue_size": 1,
+		"sum_sync_processor_queue_size": 0, "cnt_sync_processor_queue_time_ms": 1,
+		"cnt_sync_processor_queue_and_flush_time_ms": 1, "cnt_sync_process_time": 1,
+		"cnt_sync_processor_queue_flush_time_ms": 1, "cnt_quorum_ack_latency": 1,
+		"proposal_count": 1, "commit_count": 1, "request_commit_queued": 1,
+		"outstanding_changes_queued": 1, "outstanding_changes_removed": 1,
+		"cnt_meerkat_updatelatency_us": 1, "cnt_close_session_prep_time": 0,
+	})
+	// Everything that waited is gone again.
+	if _, err := fromCore(&s.monitor, func(*core) int { return s.tally.inLog }); err != nil {
+		t.Error(err)
+	}
+	if l := s.loops[0]; l.reads != 0 || l.writes != 0 {
+		t.Errorf("%d reads and %d writes wait", l.reads, l.writes)
+	}
+	more := after(t, s, func() {
+		w.must(proto.OpGetData, get("/a", false))
+		w.must(proto.OpCloseSession, func(*jute.Coder) {})
+		w.closed()
+		eventually(t, "the connection is gone", func() bool { return s.live.Load() == 0 })
+	})
+	wantMore(t, more, map[string]int{
+		"cnt_read_commitproc_time_ms": 1, "sum_read_commit_proc_issued": 1,
+		"cnt_requests_in_session_queue": 0, "cnt_close_session_prep_time": 1,
+	})
+	if more("cnt_socket_closing_time") == 0 { // those of words count too
+		t.Error("the end of a connection is not counted")
+	}
+}
+
+// Reads and writes are counted by the first part of their path, with the sizes that Java 3.8.0
+// showed for the same requests; srst sets them back.
+func TestNamespaceMetrics(t *testing.T) {
+	s := startServer(t, func(o *Options) {
+		allWords(o)
+		o.Config.EnforceQuota = true
+	})
+	w := connectTo(t, s)
+	more := after(t, s, func() {
+		w.must(proto.OpCreate, create("/app-x", "1", 0))
+		w.must(proto.OpCreate, create("/app-x/b", "22", 0))
+		w.must(proto.OpGetData, get("/app-x/b", false))
+		w.must(proto.OpGetChildren, get("/app-x", false))
+		w.must(proto.OpExists, get("/app-x", false))
+		w.must(proto.OpGetChildren, get("/", false))
+		w.must(proto.OpSetData, setData("/app-x/b", "333", -1))
+		w.must(proto.OpCreate, create("/q q", "1", 0))
+		w.must(proto.OpGetACL, only("/app-x"))
+		w.must(proto.OpDelete, del("/q q", -1))
+		w.call(proto.OpGetData, get("/none/y", false))
+		w.call(proto.OpSetData, setData("/none/y", "", -1))
+	})
+	wantMore(t, more, map[string]int{
+		"cnt_app-x_read_per_namespace": 3, "sum_app-x_read_per_namespace": 227,
+		"min_app-x_read_per_namespace": 74, "max_app-x_read_per_namespace": 78,
+		"cnt_app-x_write_per_namespace": 3, "sum_app-x_write_per_namespace": 28,
+		"cnt_q_q_write_per_namespace": 2, "sum_q_q_write_per_namespace": 9,
+	})
+	for _, path := range []string{"/zookeeper/quota/app-x"} {
+		w.must(proto.OpCreate, create(path, "", 0))
+	}
+	w.must(proto.OpCreate, create("/zookeeper/quota/app-x/zookeeper_limits",
+		"count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=2", 0))
+	w.must(proto.OpCreate, create("/zookeeper/quota/app-x/zookeeper_stats", "count=0,bytes=0", 0))
+	for range 2 {
+		if r := w.call(proto.OpCreate, create("/app-x/c", "", 0)); r.Err != proto.ErrQuotaExceeded {
+			t.Errorf("a write beyond the quota is answered with %v", r.Err)
+		}
+	}
+	got := mntr(t, s)
+	if n := got["app-x_quota_exceeded_error_per_namespace"]; n != "2" {
+		t.Errorf("%q writes were beyond a quota, want 2", n)
+	}
+	word(t, s, "srst")
+	w.must(proto.OpExists, get("/app-x/b", false))
+	got = mntr(t, s)
+	for name, want := range map[string]string{"app-x_quota_exceeded_error_per_namespace": "",
+		"cnt_app-x_write_per_namespace": "", "cnt_app-x_read_per_namespace": "1",
+		"max_app-x_read_per_namespace": "76"} {
+		if got[name] != want {
+			t.Errorf("after a reset %s is %q, want %q", name, got[name], want)
+		}
 	}
 }

@@ -31,10 +31,11 @@ import (
 
 // A monitor tells facts about its server; it implements admin.Source.
 type monitor struct {
-	srv   *Server
-	rare  rareStats
-	phase atomic.Int32 // how far the server is; admin may ask before it serves
-	trace atomic.Int64 // the trace mask: kept for who sets it, and without effect
+	srv      *Server
+	rare     rareStats
+	phase    atomic.Int32 // how far the server is; admin may ask before it serves
+	servesMs atomic.Int64 // when it began to serve, on the server's clock
+	trace    atomic.Int64 // the trace mask: kept for who sets it, and without effect
 
 	restoring atomic.Bool // the core is held for a restore
 	served    []*admin.Server
@@ -100,68 +101,6 @@ func (m *monitor) root() *tree.Root {
 		return tree.NewHead(tree.Options{}).Freeze()
 	}
 	return newest
-}
-
-// A census is what loops and core counted.
-type census struct {
-	counters
-	core                                      coreStats
-	watches, dataWatches, dataPaths, watchers int
-}
-
-// census counts since the last reset, or always.
-func (m *monitor) census(always bool) *census {
-	type part struct {
-		counters
-		entries, dataEntries, dataPaths, watchers int
-	}
-	n := &census{}
-	_ = fromLoops(m, func(l *loop) *part {
-		p := &part{l.stats.counters, l.watches.entries, l.watches.dataEntries,
-			l.watches.dataPaths, l.watches.watchers}
-		if l.stats.base != nil && !always {
-			p.since(l.stats.base)
-		}
-		return p
-	}, func(p *part) {
-		n.merge(&p.counters)
-		n.watches += p.entries
-		n.dataWatches += p.dataEntries
-		n.dataPaths += p.dataPaths
-		n.watchers += p.watchers
-	})
-	n.core, _ = fromCore(m, func(c *core) coreStats {
-		t := m.srv.tally
-		t.handed, t.expired, t.refused = nil, c.expired, c.refused
-		t.exceeded = maps.Clone(c.exceeded)
-		if t.base != nil && !always {
-			t.since(t.base)
-		}
-		return t
-	})
-	return n
-}
-
-// ResetStats sets the counters back (ServerStats.reset), save those that Prometheus sees.
-func (m *monitor) ResetStats() {
-	_ = fromLoops(m, func(l *loop) error {
-		base := l.stats.counters
-		l.stats.base = &base
-		l.stats.forget()
-		return nil
-	}, func(error) {})
-	_, _ = fromCore(m, func(c *core) error {
-		t := &m.srv.tally
-		base := *t
-		base.handed, base.base, base.expired = nil, nil, c.expired
-		base.refused = c.refused
-		t.base = &base
-		for _, h := range t.hists() {
-			h.Forget()
-		}
-		return nil
-	})
-	m.rare.reset()
 }
 
 // ResetConns sets the counters of all connections back.
@@ -234,7 +173,7 @@ func (m *monitor) Ready() error {
 		if len(m.srv.tally.handed) == 0 {
 			return 0
 		}
-		return time.Since(m.srv.started) - time.Duration(m.srv.tally.handed[0].ns)
+		return time.Since(m.srv.started) - time.Duration(m.srv.tally.handed[0].handedNs)
 	})
 	if err != nil {
 		return err
@@ -291,6 +230,14 @@ func (m *monitor) Mode() string {
 		return "leader"
 	}
 	return "standalone"
+}
+
+// PeerState implements admin.Source (QuorumPeer.getDetailedPeerState).
+func (m *monitor) PeerState() string {
+	if m.srv.cfg.Ensemble() {
+		return "leading - broadcast"
+	}
+	return ""
 }
 
 // Conns implements admin.Source: all connections, by address.
@@ -442,8 +389,11 @@ func watchesOf(l *loop, conns []*conn, out []admin.Watched, done chan<- []admin.
 }
 
 // Digests implements admin.Source.
-func (m *monitor) Digests() []admin.Digest {
-	all, _ := fromCore(m, func(c *core) []admin.Digest { return slices.Clone(c.digests.list) })
+func (m *monitor) Digests() (all []admin.Digest) {
+	kept, _ := fromCore(m, func(c *core) []tree.ZxidDigest { return c.digests.All() })
+	for _, d := range kept {
+		all = append(all, admin.Digest{Zxid: d.Zxid, Digest: d.Digest, Version: proto.DigestVersion})
+	}
 	return all
 }
 
@@ -454,11 +404,12 @@ func (m *monitor) Dirs() (data, log int64) {
 
 // LastSnapshot implements admin.Source.
 func (m *monitor) LastSnapshot() (proto.Zxid, time.Time) {
-	r := m.rare.show(true)
-	if r.lastSnapAt.IsZero() {
-		return -1, r.lastSnapAt
+	m.rare.mu.Lock()
+	defer m.rare.mu.Unlock()
+	if m.rare.lastSnapAt.IsZero() {
+		return -1, m.rare.lastSnapAt
 	}
-	return r.lastSnap, r.lastSnapAt
+	return m.rare.lastSnap, m.rare.lastSnapAt
 }
 
 // TraceMask implements admin.Source.
@@ -469,24 +420,20 @@ func (m *monitor) SetTraceMask(mask int64) { m.trace.Store(mask) }
 
 // Stats implements admin.Source.
 func (m *monitor) Stats() admin.Stats {
-	n, root, rare := m.census(false), m.root(), m.rare.show(false)
-	all := metrics.Metric{Hist: &metrics.Histogram{}, Unit: 1e6}
-	for i := range n.latency {
-		all.Hist.Merge(&n.latency[i])
-	}
-	t := admin.Stats{Received: n.received, Sent: n.sent, Outstanding: m.srv.inFlight.Load(),
-		Connections: m.srv.live.Load(), MinMs: all.Hist.Min() / 1e6,
-		MaxMs: metrics.Up(all.Hist.Max(), 1e6),
-		AvgMs: metrics.Decimal(all.Average()), LastSize: -1, MinSize: -1, MaxSize: -1,
-		SlowSyncs: rare.slowSyncs, Zxid: root.Zxid(),
-		UptimeMs: time.Since(m.srv.started).Milliseconds(), AuthFailed: n.authFailed,
+	n, root := m.counts(false), m.root()
+	all := n.Latency()
+	t := admin.Stats{Received: n.Loop.Received, Sent: n.Loop.Sent,
+		Outstanding: m.srv.inFlight.Load(), Connections: m.srv.live.Load(),
+		MinMs: all.Hist.Min() / nsPerMs, MaxMs: metrics.Up(all.Hist.Max(), nsPerMs),
+		AvgMs: metrics.Decimal(all.Average()), SlowSyncs: n.Rare.SlowSyncs, Zxid: root.Zxid(),
+		UptimeMs: time.Since(m.srv.started).Milliseconds(), AuthFailed: n.Loop.AuthFailed,
 		Nodes: root.NodeCount()}
 	t.DataBytes, t.LogBytes = m.Dirs()
-	if n.sizes.max > 0 {
-		t.LastSize, t.MinSize, t.MaxSize = n.sizes.last, n.sizes.min, n.sizes.max
-	}
+	t.LastSize, t.MinSize, t.MaxSize = n.Loop.Replies.Shown()
 	return t
 }
+
+const nsPerMs = 1e6
 
 // Guard implements admin.Source.
 func (m *monitor) Guard() admin.Guard {
@@ -519,11 +466,11 @@ func (m *monitor) MayAll(ids []proto.ID) bool {
 
 // Limited implements admin.Source.
 func (m *monitor) Limited(restore bool) {
-	m.rare.note(func(n *rareCounts) {
+	m.rare.note(func(n *metrics.Rare) {
 		if restore {
-			n.restoreLimited++
+			n.RestoreLimited++
 		} else {
-			n.snapLimited++
+			n.SnapLimited++
 		}
 	})
 }
@@ -546,7 +493,7 @@ func (m *monitor) Snapshot(stream bool) (taken admin.Snapshot, err error) {
 		}
 	})
 	if err = errors.Join(failed, err); err != nil {
-		m.rare.note(func(n *rareCounts) { n.snapErrors++ })
+		m.rare.note(func(n *metrics.Rare) { n.SnapErrors++ })
 		s.clientLog.SnapshotFailed(err)
 	}
 	return taken, err

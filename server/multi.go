@@ -16,6 +16,10 @@ func (c *core) planMulti(r *request, e *entry) {
 		e.code = c.planParts(ops, r, e)
 		if e.code == proto.OK {
 			c.head.Commit()
+			for i := range c.txn.Body.Parts {
+				p := &c.txn.Body.Parts[i]
+				c.wrote(p.Type, &p.Body)
+			}
 			return
 		}
 		c.head.Rollback()

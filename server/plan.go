@@ -313,7 +313,7 @@ func (c *core) withinQuota(path string, count, bytes int64) bool {
 	over := func(limit, used, more int64) bool { return limit >= 0 && more > 0 && used+more > limit }
 	if c.enforceQuota && (over(q.HardCount, q.UsedCount, count) ||
 		over(q.HardBytes, q.UsedBytes, bytes)) {
-		c.exceeded[tree.Namespace(q.Path)]++
+		c.stats.Exceed(tree.Namespace(q.Path))
 		return false
 	}
 	if over(q.Count, q.UsedCount, count) || over(q.Bytes, q.UsedBytes, bytes) {

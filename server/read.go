@@ -11,6 +11,7 @@ import (
 	"github.com/meerkat-zk/meerkat/netloop"
 	"github.com/meerkat-zk/meerkat/proto"
 	"github.com/meerkat-zk/meerkat/server/auth"
+	"github.com/meerkat-zk/meerkat/server/metrics"
 	"github.com/meerkat-zk/meerkat/tree"
 )
 
@@ -53,10 +54,11 @@ func (l *loop) answer(c *conn, xid int32, op proto.Op, body []byte) bool {
 		return true
 	}
 	b, at := beginReply(c.nc.Buffer(), xid, l.root.Zxid(), proto.OK)
-	rd := reader{srv: l.srv, root: l.root, ids: c.ids, session: c.session, loop: l, conn: c}
+	rd := reader{srv: l.srv, root: l.root, ids: c.ids, session: c.session, loop: l, conn: c,
+		bytes: &l.stats.ReadBytes}
 	b, code := rd.read(b, op, body)
 	if code == errSlow {
-		l.slow(c, xid, op, body)
+		l.slow(c, xid, op, body, rd.counted)
 		return false
 	}
 	if code != proto.OK {
@@ -107,6 +109,8 @@ type reader struct {
 	session int64
 	loop    *loop
 	conn    *conn
+	bytes   *metrics.Namespaces // counts what is read
+	counted int                 // parts of a multiRead that are counted
 }
 
 // read appends the record that answers op, after a reply header that the caller wrote.
@@ -161,13 +165,14 @@ func (rd *reader) readNode(b []byte, op proto.Op, body []byte) ([]byte, proto.Co
 	if op != proto.OpExists && !rd.allows(n, proto.PermRead) {
 		return b, proto.ErrNoAuth
 	}
-	w := jute.Writer(b)
+	w, size := jute.Writer(b), 0
 	switch op {
 	case proto.OpGetData:
 		if q.Watch {
 			rd.watch(q.Path, dataTable, watchStandard)
 		}
 		data := n.Data()
+		size = len(data)
 		w.Buffer(&data)
 	case proto.OpGetChildren, proto.OpGetChildren2:
 		if q.Watch {
@@ -176,8 +181,9 @@ func (rd *reader) readNode(b []byte, op proto.Op, body []byte) ([]byte, proto.Co
 		if rd.tooLong(int(n.NumChildren())) {
 			return b, errSlow
 		}
-		rd.children(&w, n)
+		size = rd.children(&w, n)
 	}
+	rd.bytes.Add(q.Path, len(q.Path)+size+proto.StatBytes)
 	if op != proto.OpGetChildren {
 		st := n.Stat()
 		st.Fields(&w)
@@ -280,17 +286,20 @@ func (l *loop) lookAheadPending(c *conn) {
 // tooLong tells whether a read that visits this many znodes must leave the loop.
 func (rd *reader) tooLong(znodes int) bool { return rd.loop != nil && znodes > readInlineMax }
 
-// children appends the vector of a znode's child names.
-func (rd *reader) children(w *jute.Coder, n *tree.Node) {
+// children appends the vector of a znode's child names, and returns how long they are together.
+func (rd *reader) children(w *jute.Coder, n *tree.Node) (bytes int) {
 	count := n.NumChildren()
 	w.Int(&count)
+	b, before := w.Bytes(), w.Len()+4*int(count)
 	rd.root.Children(n.Path(), func(name string, _ *tree.Node) bool {
-		w.String(&name)
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(name))), name...)
 		if count--; count%slowYieldEvery == 0 && rd.loop == nil {
 			runtime.Gosched()
 		}
 		return true
 	})
+	*w = jute.Writer(b)
+	return len(b) - before
 }
 
 func (rd *reader) allows(n *tree.Node, perm int32) bool {
@@ -431,15 +440,28 @@ func (rd *reader) multiRead(b []byte, body []byte) ([]byte, proto.Code) {
 		h = proto.MultiHeader{Op: h.Op}
 		h.Fields(&w)
 		if h.Op == proto.OpGetChildren {
-			rd.children(&w, n)
+			rd.countPart(q.Path, rd.children(&w, n))
 			continue
 		}
+		rd.countPart(q.Path, len(n.Data()))
 		d := proto.DataStat{Data: n.Data(), Stat: n.Stat()}
 		d.Fields(&w)
 	}
 	end := proto.MultiEnd
 	end.Fields(&w)
 	return w.Bytes(), proto.OK
+}
+
+// countPart counts a part of a multiRead, unless the loop did before the multiRead went aside.
+func (rd *reader) countPart(path string, size int) {
+	switch {
+	case rd.loop != nil:
+		rd.counted++
+	case rd.counted > 0:
+		rd.counted--
+		return
+	}
+	rd.bytes.Add(path, len(path)+size+proto.StatBytes)
 }
 
 // watch registers a watch for the connection that reads.
@@ -517,15 +539,17 @@ func (rd *reader) selectWatches(op proto.Op, body []byte) proto.Code {
 // goroutine of its own with the pinned root, and its reply comes back through the loop's
 // queue. Its connection's later requests wait, and so do its events.
 
-// slow starts a read aside, from the root of this moment. If the read asks for a watch, the loop
-// has set it already. Events of later changes are delivered after the reply.
-func (l *loop) slow(c *conn, xid int32, op proto.Op, body []byte) {
+// slow starts a read aside, from the root of this moment; the loop has counted this many of its
+// parts. If the read asks for a watch, the loop has set it already. Events of later changes are
+// delivered after the reply.
+func (l *loop) slow(c *conn, xid int32, op proto.Op, body []byte, counted int) {
 	if c.pending.len() == 0 { // it came in this turn, and is not kept yet
 		l.wait(c, pendingSlow, proto.RequestHeader{Xid: xid, Op: op}, body)
 	}
 	c.pending.become(pendingSlow)
 	body = c.pending.first().body
-	rd := reader{srv: l.srv, root: l.root, ids: c.ids, session: c.session}
+	rd := reader{srv: l.srv, root: l.root, ids: c.ids, session: c.session,
+		bytes: &metrics.Namespaces{}, counted: counted}
 	l.srv.aside.Add(1)
 	go func() { // owns nothing but the pinned root; ends with its read
 		defer l.srv.aside.Done()
@@ -537,7 +561,10 @@ func (l *loop) slow(c *conn, xid int32, op proto.Op, body []byte) {
 			b, _ = beginReply(b[:at], xid, rd.root.Zxid(), code)
 		}
 		frameLength(b, at)
-		l.execute(func() { l.slowDone(c, b) })
+		l.execute(func() {
+			l.stats.ReadBytes.Merge(rd.bytes)
+			l.slowDone(c, b)
+		})
 	}()
 }
 

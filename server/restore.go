@@ -9,6 +9,7 @@ import (
 
 	"github.com/meerkat-zk/meerkat/proto"
 	"github.com/meerkat-zk/meerkat/server/admin"
+	"github.com/meerkat-zk/meerkat/server/metrics"
 	"github.com/meerkat-zk/meerkat/tree"
 	"github.com/meerkat-zk/meerkat/wal"
 	"github.com/meerkat-zk/meerkat/zab"
@@ -44,11 +45,11 @@ type restoring struct {
 func (m *monitor) Restore(body io.Reader) (proto.Zxid, error) {
 	s, began := m.srv, time.Now()
 	z, err := s.restore(body)
-	m.rare.note(func(n *rareCounts) {
+	m.rare.note(func(n *metrics.Rare) {
 		if err != nil {
-			n.restoreErrors++
+			n.RestoreErrors++
 		} else {
-			n.restore.Add(time.Since(began).Nanoseconds())
+			n.Restore.Add(time.Since(began).Nanoseconds())
 		}
 	})
 	if err != nil {
@@ -152,7 +153,7 @@ func (s *Server) settleCore() error {
 	step := func(do func()) {
 		c.out.reset()
 		do()
-		s.perform(&c.out)
+		s.perform(&c.out, s.clock().Nanoseconds())
 	}
 	step(c.seal)
 	if err := s.awaitLog(wal.Item{}); err != nil {
@@ -211,7 +212,7 @@ func (c *core) startOver(h *tree.Head, nowMs int64) {
 	c.leader = zab.NewLeader(zab.Majority{c.serverID}, h.Zxid())
 	c.open = &batch{number: c.open.number + 1}
 	c.spread.reset()
-	c.digests = digestLog{}
+	c.digests = tree.DigestLog{}
 	c.reaper = reaper{}
 	// The clock's losses go on, and so do answers that loops still owe; they expire nobody.
 	c.sessions.byID, c.sessions.buckets = map[int64]*session{}, map[int64]map[int64]*session{}

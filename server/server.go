@@ -17,6 +17,7 @@ import (
 	"github.com/meerkat-zk/meerkat/proto"
 	"github.com/meerkat-zk/meerkat/server/auth"
 	"github.com/meerkat-zk/meerkat/server/clientlog"
+	"github.com/meerkat-zk/meerkat/server/metrics"
 	"github.com/meerkat-zk/meerkat/server/room"
 	"github.com/meerkat-zk/meerkat/server/zoocfg"
 	"github.com/meerkat-zk/meerkat/tree"
@@ -85,7 +86,6 @@ type Server struct {
 	initial  string     // Options.ConfigText
 
 	outstandingMax int64
-	flushNs        atomic.Int64 // what the last fsync of the log took
 	live           atomic.Int64 // client connections
 	inFlight       atomic.Int64 // requests decoded and not answered, of all loops
 	rejected       atomic.Int64 // connections turned away by a limit
@@ -153,6 +153,7 @@ func Start(o Options) (*Server, error) {
 	if err != nil {
 		return nil, errors.Join(err, s.monitor.closeHTTP(context.Background()), s.lock.Close())
 	}
+	s.monitor.servesMs.Store(s.clockMs())
 	s.monitor.phase.Store(phaseServing)
 	return s, nil
 }
@@ -165,11 +166,10 @@ func (s *Server) configure(o Options) (err error) {
 		FS: o.FS, PreallocBytes: c.PreAllocBytes, LogSizeLimit: c.TxnLogSizeLimitBytes,
 		NoSync: !c.ForceSync, SlowSync: c.FsyncWarning, Now: time.Now,
 		Synced: func(took time.Duration) {
-			s.flushNs.Store(took.Nanoseconds())
-			s.monitor.rare.note(func(n *rareCounts) { n.fsync.Add(took.Nanoseconds()) })
+			s.monitor.rare.note(func(n *metrics.Rare) { n.Fsync.Add(took.Nanoseconds()) })
 		},
 		OnSlowSync: func(took time.Duration, file string) {
-			s.monitor.rare.note(func(n *rareCounts) { n.slowSyncs++ })
+			s.monitor.rare.note(func(n *metrics.Rare) { n.SlowSyncs++ })
 			s.clientLog.SlowSync(took, file)
 		},
 		Repaired: func(r wal.Repair) { s.logger.Warn("log repaired", s.repairOf(r)...) },
@@ -322,7 +322,7 @@ func (s *Server) serve(o Options) error {
 		if _, err := s.save(root, s.cfg.SaveLastProcessedZxid); err != nil && needed {
 			return err
 		} else if err != nil {
-			s.monitor.rare.note(func(n *rareCounts) { n.snapErrors++ })
+			s.monitor.rare.note(func(n *metrics.Rare) { n.SnapErrors++ })
 			s.logger.Error("a snapshot could not be written; the next start will be as slow",
 				"zxid", root.Zxid(), "err", err)
 		}
@@ -386,7 +386,7 @@ func (s *Server) newCore(r recovered) *core {
 			reapNeverUsedMs: c.ContainerMaxNeverUsed.Milliseconds(),
 			providers:       s.providers, softQuota: s.clientLog.SoftQuota,
 		},
-		digests: r.digests, exceeded: map[string]int64{},
+		digests: r.digests, stats: &s.tally.Core,
 		head: r.head, leader: zab.NewLeader(zab.Majority{id}, zxid), open: &batch{number: 1},
 		spread: newSpread(time.Now().UnixNano(), c.SnapCount, c.SnapSizeLimitBytes),
 	}

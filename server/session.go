@@ -113,13 +113,15 @@ func (t *sessions) detach(id int64, conn *conn) {
 }
 
 // tick notes the time; a tick that is late by more than half of one was our fault, and moves
-// the deadlines.
-func (t *sessions) tick(nowMs, everyMs int64) {
+// the deadlines. It returns by how much.
+func (t *sessions) tick(nowMs, everyMs int64) (lost int64) {
 	if late := nowMs - t.lastTickMs - everyMs; t.lastTickMs != 0 && late > t.tickMs/2 {
 		t.lostBeforeMs, t.lossAtMs = t.lostMs, t.lastTickMs+everyMs
 		t.lostMs += late
+		lost = late
 	}
 	t.lastTickMs = nowMs
+	return lost
 }
 
 // due is the newest bucket whose time has passed, 0 if no session is in one.
@@ -189,7 +191,7 @@ func (c *core) negotiate(wantMs int32) int32 {
 // createSession makes a session by a transaction of its own (SessionTrackerImpl).
 func (c *core) createSession(r *request) {
 	if c.full && !c.hasRoom(closesRoomBytes) {
-		c.refused++
+		c.stats.NoRoom++
 		c.note(entry{kind: entryTurnAway, conn: r.conn})
 		return
 	}
@@ -215,8 +217,10 @@ func (c *core) createSession(r *request) {
 
 // planCloseSession lists the session's ephemerals for its transaction, and lets it go.
 func (c *core) planCloseSession(id int64) {
+	c.out.closes++
 	paths, size := []string{}, 0
 	c.head.Ephemerals(id, func(path string) bool {
+		c.stats.WriteBytes.Add(path, len(path))
 		paths = append(paths, path)
 		size += 4 + len(path)
 		return true
@@ -232,7 +236,9 @@ func (c *core) planCloseSession(id int64) {
 
 // onTick expires sessions and reaps containers, by the clock of this turn.
 func (c *core) onTick() {
-	c.sessions.tick(c.now.monoMs, tickEveryMs(c.tickMs))
+	if lost := c.sessions.tick(c.now.monoMs, tickEveryMs(c.tickMs)); lost > 0 {
+		c.stats.LateNs.Add(lost * nsPerMs)
+	}
 	c.reap()
 	t := &c.sessions
 	if t.asked > 0 {
@@ -303,13 +309,13 @@ func (c *core) turnDown(r *request) {
 	if r.conn == nil {
 		return // the server's own; its occasion comes again
 	}
-	c.refused++
+	c.stats.NoRoom++
 	c.note(entry{kind: entryReply, conn: r.conn, xid: r.xid, op: r.op, code: proto.ErrNotReadOnly})
 }
 
 // expire closes a session on the server's own account, and its connection if it holds one.
 func (c *core) expire(s *session) {
-	c.expired++
+	c.stats.Expired++
 	r := request{op: proto.OpCloseSession, session: s.id}
 	e := entry{kind: entryNone, op: proto.OpCloseSession}
 	x := expiry{session: s.id, client: s.client, timeoutMs: s.timeoutMs,

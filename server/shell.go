@@ -50,36 +50,42 @@ func (s *Server) turn(all bool) bool {
 	}
 	began := time.Now()
 	beganNs := began.Sub(s.started).Nanoseconds()
-	now := clock{wallMs: began.UnixMilli(), monoMs: beganNs / 1e6}
+	now := clock{wallMs: began.UnixMilli(), monoNs: beganNs, monoMs: beganNs / 1e6}
 	// Read after what is durable was taken: of all that is, the room is gone already.
 	in.room, in.full = s.disk.Room()
 	in.resting = in.full || s.snapshots.resting(now.monoMs)
 	s.core.turn(in, now)
-	if n := len(in.requests); n > 0 {
-		s.tally.turn(n, in.sinceNs, beganNs, time.Since(s.started).Nanoseconds())
+	endedNs := beganNs
+	if len(in.requests) > 0 || s.core.out.closes > 0 { // else there was next to nothing to do
+		endedNs = s.clock().Nanoseconds()
 	}
-	s.perform(&s.core.out)
+	s.tally.turn(in, s.core.out.closes, beganNs, endedNs)
+	s.perform(&s.core.out, endedNs)
 	s.inbox.noteLog(s.core.logState())
 	return true
 }
 
-// perform does what a turn asked for: the log first, then the feed.
-func (s *Server) perform(out *outputs) {
-	now := int64(0)
-	if len(out.appends)+len(out.publish) > 0 {
-		now = time.Since(s.started).Nanoseconds()
-	}
-	for _, item := range out.appends {
+// perform does what a turn asked for: the log first, then the feed. The turn ended just now.
+func (s *Server) perform(out *outputs, nowNs int64) {
+	for i, item := range out.appends {
 		s.log.Append(item)
-		s.tally.hand(item.Last, now)
+		s.tally.hand(out.handed[i], nowNs)
+	}
+	if len(out.appends) > 0 {
+		began := nowNs
+		nowNs = s.clock().Nanoseconds()
+		s.tally.ProposeNs.Add(nowNs - began)
 	}
 	for _, b := range out.publish {
-		b.publishedNs = now
+		b.publishedNs = nowNs
 		s.feed.publish(b)
-		s.tally.publish(b, now, s.flushNs.Load())
+		s.tally.publish(b, nowNs)
 		for i := range b.expired {
 			s.sayExpired(&b.expired[i], 0)
 		}
+	}
+	if len(out.publish) > 0 {
+		s.tally.PublishNs.Add(s.clock().Nanoseconds() - nowNs)
 	}
 	for _, r := range out.save {
 		s.snapshots.offer(r)

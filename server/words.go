@@ -79,8 +79,8 @@ func (l *loop) word(c *conn, in []byte) (used int, isWord bool) {
 		m.SetTraceMask(int64(binary.BigEndian.Uint64(in[4:])))
 	}
 	l.srv.clientLog.Word(c.name(), name, allowed)
-	l.stats.received++
-	l.stats.bytesIn += 4
+	l.stats.Received++
+	l.stats.BytesIn += 4
 	c.stats.received++
 	switch {
 	case !allowed:
@@ -101,7 +101,7 @@ func (l *loop) word(c *conn, in []byte) (used int, isWord bool) {
 			answer(m, &w)
 			l.execute(func() {
 				if c.state == connWaiting {
-					l.stats.sent++
+					l.stats.Sent++
 					c.nc.SetBuffer(append(c.nc.Buffer(), w.Bytes()...))
 					l.close(c)
 				}
@@ -161,11 +161,10 @@ func wordCons(m *monitor, w *bytes.Buffer) {
 }
 
 // wordMntr shows each metric on a line of its own. Every name is of word characters and every
-// value but version and state a number, as parsers want.
+// value but version and states a number, as parsers want.
 func wordMntr(m *monitor, w *bytes.Buffer) {
-	fmt.Fprintf(w, "zk_version\t%s\nzk_server_state\t%s\n", m.Version(), m.Mode())
-	for _, x := range m.Metrics(false) {
-		x.Each(func(name string, value any) { fmt.Fprintf(w, "zk_%s\t%v\n", name, value) })
+	for _, f := range admin.Monitor(m) {
+		fmt.Fprintf(w, "zk_%s\t%v\n", f.Name, f.Value)
 	}
 }
 

@@ -165,7 +165,7 @@ func TestWordHash(t *testing.T) {
 	want := ""
 	for i := range 300 {
 		p := w.must(proto.OpSetData, setData("/h", strconv.Itoa(i), -1))
-		if p.Zxid%digestEvery != 0 {
+		if p.Zxid%128 != 0 {
 			continue
 		}
 		d, err := fromCore(&s.monitor, func(c *core) int64 { return c.head.Digest() })
@@ -183,20 +183,6 @@ func TestWordHash(t *testing.T) {
 	again := startServer(t, func(p *Options) { p.Config = o.Config })
 	if got := word(t, again, "hash"); got != want {
 		t.Errorf("after a restart hash says %q, want %q", got, want)
-	}
-}
-
-func TestDigestLogForgets(t *testing.T) {
-	s := startServer(t, nil)
-	d, err := fromCore(&s.monitor, func(c *core) digestLog {
-		var d digestLog
-		for z := proto.Zxid(1); z <= digestEvery*(digestsMax+5); z++ {
-			d.add(z, c.head)
-		}
-		return d
-	})
-	if err != nil || len(d.list) != digestsMax || d.list[0].Zxid != 6*digestEvery {
-		t.Errorf("%v: %d digests from %v", err, len(d.list), d.list[0].Zxid)
 	}
 }
 
@@ -237,7 +223,7 @@ func TestWordsAtStop(t *testing.T) {
 	if got := s.monitor.root().Zxid(); got != 0 {
 		t.Errorf("a server that is gone has a root at %v", got)
 	}
-	if n := s.monitor.census(false); n.received != 0 {
+	if n := s.monitor.counts(false); n.Loop.Received != 0 {
 		t.Error("a server that is gone counts")
 	}
 }

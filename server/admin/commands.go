@@ -89,7 +89,7 @@ var commands = []command{
 	{names: []string{"leader", "lead"}, run: func(Source, url.Values) (Fields, string) {
 		return nil, "server is not initialized"
 	}},
-	{names: []string{"monitor", "mntr"}, free: true, run: always(monitor)},
+	{names: []string{"monitor", "mntr"}, free: true, run: always(Monitor)},
 	{names: []string{"observer_connection_stat_reset", "orst"}, run: always(func(Source) Fields {
 		return nil
 	})},
@@ -193,8 +193,12 @@ func lastSnapshot(s Source) Fields {
 	return Fields{{"zxid", strconv.FormatUint(uint64(zxid), 16)}, {"timestamp", seconds}}
 }
 
-func monitor(s Source) Fields {
+// Monitor is what the command monitor and the word mntr show.
+func Monitor(s Source) Fields {
 	f := Fields{{"version", s.Version()}, {"server_state", s.Mode()}}
+	if state := s.PeerState(); state != "" {
+		f = append(f, Field{"peer_state", state})
+	}
 	for _, m := range s.Metrics(false) {
 		m.Each(func(name string, value any) { f = append(f, Field{name, value}) })
 	}

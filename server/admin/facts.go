@@ -18,7 +18,8 @@ type Source interface {
 	ReadOnly() bool // no room on disk: writes are turned down
 	Serving() bool  // the data is loaded and clients are served
 	Version() string
-	Mode() string // standalone, leader, follower or observer
+	Mode() string      // standalone, leader, follower or observer
+	PeerState() string // of a member of an ensemble: "leading - broadcast"; "" of others
 	Environment() []Field
 	Metrics(always bool) []metrics.Metric // always: what a reset cannot set back
 

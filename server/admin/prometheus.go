@@ -48,7 +48,7 @@ func convert(m *metrics.Metric) (out []prometheus.Metric) {
 	if m.Key != "" {
 		labels, values = []string{"key"}, []string{m.Key}
 	}
-	d := prometheus.NewDesc(m.Name, m.Name, labels, nil)
+	d := prometheus.NewDesc(m.Name, m.Help, labels, nil)
 	switch m.Kind {
 	case metrics.Gauge:
 		return append(out, prometheus.MustNewConstMetric(d, prometheus.GaugeValue, m.Value,

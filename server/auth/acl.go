@@ -15,7 +15,7 @@ const (
 	schemeIP       = "ip"
 	schemeDigest   = "digest"
 	schemeSASL     = "sasl"
-	schemeEnsemble = "ensemble"
+	SchemeEnsemble = "ensemble" // a guard, not an identity
 )
 
 const anyone = "anyone"

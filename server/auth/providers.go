@@ -54,7 +54,7 @@ func (p *Providers) Knows(scheme string) bool {
 		return p.cfg.DigestEnabled
 	case schemeSASL:
 		return p.cfg.SASL
-	case schemeEnsemble:
+	case SchemeEnsemble:
 		return p.cfg.Ensemble
 	default:
 		return false
@@ -132,7 +132,7 @@ func (p *Providers) Fixup(
 
 // readsID tells whether it takes the id to judge an entry of the scheme.
 func (p *Providers) readsID(scheme string) bool {
-	return scheme == schemeWorld || p.Knows(scheme) && scheme != schemeEnsemble
+	return scheme == schemeWorld || p.Knows(scheme) && scheme != SchemeEnsemble
 }
 
 // comparesNull tells whether one of the entries equals an earlier one up to a field of its own
@@ -197,7 +197,7 @@ func (p *Providers) Authenticate(
 		return []proto.ID{RemoteID(remote)}, proto.OK
 	case schemeDigest:
 		return p.authenticateDigest(data)
-	case schemeEnsemble:
+	case SchemeEnsemble:
 		names := p.cfg.EnsembleNames
 		if len(data) > 0 && len(names) > 0 && !slices.Contains(names, string(data)) {
 			return nil, proto.ErrBadArguments

@@ -90,13 +90,13 @@ func (h *Histogram) Since(older *Histogram) {
 }
 
 // Quantile is a value that at least the share q of all values do not exceed, by the middle of
-// its bucket and within Min and Max; 0 if there are no values.
+// its bucket, and within Min and Max while these are of all values; 0 if there are none.
 func (h *Histogram) Quantile(q float64) int64 {
 	want, seen := int64(q*float64(h.Count)+0.999999), int64(0)
 	for i, n := range h.buckets {
 		if seen += n; n > 0 && seen >= want {
 			v := (lowest(i) + lowest(i+1)) / 2
-			if h.recent > 0 {
+			if h.recent == h.Count { // else the extremes are those of some of the values alone
 				v = min(max(v, h.min), h.max)
 			}
 			return v

@@ -20,6 +20,7 @@ const (
 // A Metric is one named value, or one summary, of ZooKeeper's.
 type Metric struct {
 	Name  string
+	Help  string // what it is, in a line
 	Key   string // of a set: one metric per key; "" if it is none
 	Kind  Kind
 	Value float64    // of a gauge or counter
@@ -54,7 +55,7 @@ var quantiles = []struct {
 func (m *Metric) Each(visit func(name string, value any)) {
 	name := m.Name
 	if m.Key != "" {
-		name = m.Key + "_" + name
+		name = wordOf(m.Key) + "_" + name
 	}
 	switch {
 	case m.Hist == nil && m.Real:
@@ -75,6 +76,18 @@ func (m *Metric) Each(visit func(name string, value any)) {
 			visit(x.prefix+name, h.Quantile(x.q)/m.Unit)
 		}
 	}
+}
+
+// wordOf is a key as part of a name, of characters that parsers of mntr take (Telegraf gives up at
+// a line with another one). A znode may be called anything, with line breaks too.
+func wordOf(key string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9', r == '-', r == '.':
+			return r
+		}
+		return '_'
+	}, key)
 }
 
 // Up divides a maximum by its unit and rounds up: rounded down it could be below the average.

@@ -76,6 +76,11 @@ func TestSince(t *testing.T) {
 		t.Errorf("since the copy: %d values, sum %d, %d to %d, median %d", h.Count, h.Sum,
 			h.Min(), h.Max(), h.Quantile(0.5))
 	}
+	older.Forget()
+	older.Add(9)
+	if got := older.Quantile(0.5); got < 7 || got > 8 {
+		t.Errorf("the median of 7, 7, 7, 9 and 2^20 is %d once the extremes are those of 9 alone", got)
+	}
 	h.Add(-5)
 	if h.Min() != 0 {
 		t.Error("a negative value is not 0")
