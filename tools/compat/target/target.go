@@ -100,11 +100,11 @@ func (s *Server) configure(lines []string) error {
 		return err
 	}
 	cfg := fmt.Sprintf("dataDir=%s\nclientPort=%s\nclientPortAddress=127.0.0.1\n"+
-		"admin.enableServer=false\n4lw.commands.whitelist=*\n", s.DataDir(), port)
+		"4lw.commands.whitelist=*\n", s.DataDir(), port)
 	if err := os.MkdirAll(s.DataDir(), 0o755); err != nil {
 		return err
 	}
-	tick := fmt.Sprintf("tickTime=%d\n", TickTimeMs)
+	tick, admin := fmt.Sprintf("tickTime=%d\n", TickTimeMs), "admin.enableServer=false\n"
 	for _, line := range lines {
 		if isProperty(line) {
 			s.javaProperties = append(s.javaProperties, "-D"+line)
@@ -112,9 +112,12 @@ func (s *Server) configure(lines []string) error {
 		if strings.HasPrefix(line, "tickTime=") {
 			tick = ""
 		}
+		if strings.HasPrefix(line, "admin.enableServer=") {
+			admin = ""
+		}
 		cfg += line + "\n"
 	}
-	cfg += tick
+	cfg += tick + admin
 	return os.WriteFile(s.configFile(), []byte(cfg), 0o644)
 }
 
@@ -290,7 +293,9 @@ func javaCommand(configFile string, properties []string) ([]string, error) {
 	command := []string{
 		"java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
 		"-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
-		"-cp", javaHome + "zookeeper.jar:" + javaHome + "slf4j-simple.jar",
+		// servlet-api, which Debian's jar does not name, is the AdminServer's.
+		"-cp", javaHome + "zookeeper.jar:" + javaHome + "slf4j-simple.jar:" +
+			javaHome + "servlet-api.jar",
 	}
 	command = append(command, properties...)
 	return append(command, "org.apache.zookeeper.server.quorum.QuorumPeerMain",
