@@ -31,7 +31,30 @@ func mntr(t *testing.T, s *Server) map[string]string {
 		}
 		out[parts[1]] = parts[2]
 	}
+	wantOrder(t, out)
 	return out
+}
+
+// wantOrder fails where the parts of a summary contradict each other.
+func wantOrder(t *testing.T, shown map[string]string) {
+	t.Helper()
+	for name := range shown {
+		family, ok := strings.CutPrefix(name, "cnt_")
+		if !ok {
+			continue
+		}
+		for _, parts := range []string{"min_ avg_ max_", "min_ p50_ p95_ p99_ p999_ max_"} {
+			last := 0.0
+			for part := range strings.FieldsSeq(parts) {
+				value, has := shown[part+family]
+				v, _ := strconv.ParseFloat(value, 64)
+				if has && v < last {
+					t.Errorf("%s%s is %s, less than what stands before it: %v", part, family, value, last)
+				}
+				last = max(last, v)
+			}
+		}
+	}
 }
 
 // What monitors of Java's server look for is there.
@@ -333,4 +356,107 @@ func TestNamespaceMetrics(t *testing.T) {
 			t.Errorf("after a reset %s is %q, want %q", name, got[name], want)
 		}
 	}
+}
+
+// What goes wrong on a client's account is counted where it is met.
+func TestTroubleIsCounted(t *testing.T) {
+	s, _ := oneLoop(t, func(o *Options) {
+		allWords(o)
+		o.Config.JuteMaxBuffer = 4096
+		o.Config.AuthProviders = map[string]string{
+			"1": "org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider"}
+		o.Config.EnsembleAuthNames = []string{"ours"}
+	})
+	gone := func(n int64) func() bool { return func() bool { return s.live.Load() == n } }
+
+	ours := connectTo(t, s)
+	wantMore(t, after(t, s, func() {
+		ours.auth("ensemble", "ours")
+		ours.auth("ensemble", "")
+		w := connectTo(t, s)
+		q := proto.AuthPacket{Scheme: "ensemble", Auth: []byte("another")}
+		w.sendXid(proto.XidAuth, proto.OpAuth, q.Fields)
+		w.flush()
+		w.closed()
+	}), map[string]int{"ensemble_auth_success": 1, "ensemble_auth_skip": 1, "ensemble_auth_fail": 1})
+
+	wantMore(t, after(t, s, func() {
+		w := connectTo(t, s)
+		w.send(proto.OpCreate, create("/large", strings.Repeat("x", 5000), 0))
+		w.flush()
+		w.closed()
+	}), map[string]int{"large_requests_rejected": 1})
+
+	eventually(t, "one connection", gone(1))
+	wantMore(t, after(t, s, func() {
+		old, fresh := connectTo(t, s), dial(t, s)
+		release := holdCore(s)
+		q := proto.ConnectRequest{SessionID: old.session.SessionID, Passwd: old.session.Passwd,
+			TimeOut: 10000, HasReadOnly: true}
+		fresh.frame(q.Fields)
+		fresh.flush()
+		eventually(t, "its ConnectRequest", func() bool { return waitingRequests(s) == 1 })
+		old.send(proto.OpCreate, create("/stale", "", 0))
+		old.flush()
+		eventually(t, "the other's request", func() bool { return waitingRequests(s) == 2 })
+		close(release)
+		old.closed()
+		_ = fresh.conn.Close()
+	}), map[string]int{"stale_requests": 1, "stale_requests_dropped": 1})
+
+	eventually(t, "one connection", gone(1))
+	wantMore(t, after(t, s, func() {
+		leaver := connectTo(t, s)
+		release := holdCore(s)
+		leaver.send(proto.OpCreate, create("/late", "", 0))
+		leaver.flush()
+		eventually(t, "its request", func() bool { return s.inFlight.Load() == 1 })
+		if err := leaver.conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "its end", gone(1))
+		close(release)
+		ours.must(proto.OpSync, only("/")) // answered behind it
+	}), map[string]int{"stale_replies": 1})
+}
+
+// holdCore keeps the core from its next turn until the channel is closed. Loops go on.
+func holdCore(s *Server) chan struct{} {
+	release, held := make(chan struct{}), make(chan struct{})
+	s.inbox.put(func(b *inbox) {
+		b.calls = append(b.calls, func(*core) { close(held); <-release })
+	})
+	<-held
+	return release
+}
+
+// waitingRequests is how many requests the core has not taken yet.
+func waitingRequests(s *Server) int {
+	s.inbox.mu.Lock()
+	defer s.inbox.mu.Unlock()
+	return len(s.inbox.requests)
+}
+
+// A connection with too many requests is not read until some of them are answered, and each time
+// that this happens is counted.
+func TestHoldsAreCounted(t *testing.T) {
+	s, _ := oneLoop(t, allWords)
+	w := connectTo(t, s)
+	w.must(proto.OpCreate, create("/a", "", 0))
+	more := after(t, s, func() {
+		release := holdCore(s)
+		for range inFlightMax + 100 {
+			w.send(proto.OpSetData, setData("/a", "", -1))
+		}
+		w.flush()
+		eventually(t, "the mark", func() bool { return s.inFlight.Load() == inFlightMax })
+		close(release)
+		for range inFlightMax + 100 {
+			if _, err := w.read(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	wantMore(t, more, map[string]int{"request_throttle_wait_count": 1,
+		"cnt_request_throttle_queue_time_ms": 1, "outstanding_changes_queued": inFlightMax + 100})
 }
