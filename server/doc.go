@@ -14,7 +14,7 @@
 // owns the head, the sessions' owners and deadlines (session.go) and the batches in flight; one
 // goroutine at a time has its turn (shell.go).
 // The snapshotter (boot.go) owns a root while it writes it. Nothing else is shared but the
-// inbox, the feed, and a few totals (Server). What operators see (monitor.go, words.go) is copied
+// inbox, the feed, and a few totals (Server). What operators see (monitor.go) is copied
 // by its owners when somebody asks (stats.go).
 //
 // # Invariants

@@ -26,8 +26,8 @@ import (
 )
 
 // How a server's facts are gathered: each loop and the core copy what they own when they are
-// asked, each at a moment of its own. The words (words.go) and the HTTP server (server/admin)
-// show the facts. All of it runs beside the loops.
+// asked, each at a moment of its own. What words and HTTP say of the facts is in server/admin. All
+// of it runs beside the loops.
 
 // A monitor tells facts about its server; it implements admin.Source.
 type monitor struct {
@@ -272,6 +272,9 @@ func connFacts(c *conn, startedMs int64) admin.Conn {
 	} else {
 		f.DeadlineMs += c.loop.srv.cfg.SessionlessTimeout.Milliseconds()
 	}
+	tick := c.loop.srv.cfg.TickTime.Milliseconds()
+	f.DeadlineMs = (f.DeadlineMs/tick + 1) * tick
+	f.Deadline = c.loop.srv.started.Add(time.Duration(f.DeadlineMs) * time.Millisecond)
 	if t.answers > 0 {
 		f.LastOp, f.LastResponseMs = shortOp(t.lastOp), t.lastNs/1e6
 		f.LastLatencyMs, f.MinLatencyMs = t.latency.last/1e6, t.latency.min/1e6

@@ -106,7 +106,8 @@ type Conn struct {
 	MinLatencyMs   int64
 	AvgLatencyMs   int64
 	MaxLatencyMs   int64
-	DeadlineMs     int64 // it is closed then unless it is heard from
+	DeadlineMs     int64     // it is closed then unless it is heard from: the end of a tick
+	Deadline       time.Time // the same
 }
 
 // A Deadline names the sessions that end at a moment of the server's clock.
