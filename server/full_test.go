@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"syscall"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/meerkat-zk/meerkat/jute"
 	"github.com/meerkat-zk/meerkat/proto"
+	"github.com/meerkat-zk/meerkat/tree"
 	"github.com/meerkat-zk/meerkat/wal"
 )
 
@@ -241,4 +243,46 @@ func TestFileSystemThatLacksMuch(t *testing.T) {
 	if err := s.Stop(); !errors.Is(err, syscall.EINVAL) {
 		t.Error(err)
 	}
+}
+
+// What a start has to put right waits until there is room: the ephemerals of a session that nobody
+// knows go when writes come back.
+func TestFullDiskPutsOffTheStartsWork(t *testing.T) {
+	files := wal.NewMemFS()
+	o := testOptions(t, func(o *Options) { o.FS = files })
+	_, dir, err := wal.PrepareDirs(files, o.Config.DataDir, "", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := tree.NewHead(tree.Options{})
+	var events []tree.Event
+	header := proto.TxnHeader{ClientID: 0x123, Zxid: 1, Type: proto.OpCreate}
+	body := proto.Body{Path: "/e", ACL: proto.OpenACL, Ephemeral: true}
+	if _, err := h.ApplyPart(&header, proto.OpCreate, &body, &events); err != nil {
+		t.Fatal(err)
+	}
+	h.Advance(1)
+	_, _, err = wal.WriteSnapshot(wal.Options{FS: files, SnapDir: dir}, 1, wal.None,
+		func(w io.Writer) error {
+			return h.Freeze().WriteSnapshot(w, tree.SnapshotOptions{Digest: true, LastZxid: true})
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	files.Limit(2 << 20) // a file for the log, and no reserve
+	j := newJournal()
+	s := startServer(t, func(to *Options) {
+		*to = o
+		to.Logger = j.logger()
+	})
+	if _, full := s.disk.Room(); !full || j.has("ephemerals of an unknown session") {
+		t.Fatalf("full: %v\n%s", full, j.text())
+	}
+	files.Limit(64 << 20)
+	w := dial(t, s)
+	j.await(t, "ephemerals of an unknown session")
+	w.connect(proto.ConnectRequest{TimeOut: 10000, Passwd: make([]byte, 16)})
+	eventually(t, "/e is gone", func() bool {
+		return w.call(proto.OpExists, get("/e", false)).Err == proto.ErrNoNode
+	})
 }

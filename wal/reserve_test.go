@@ -72,12 +72,38 @@ func fillAndDrain(t *testing.T, prealloc, limit int64) error {
 	if err := l.Close(); err != nil {
 		return err
 	}
+	if err := noPadding(m, o.LogDir); err != nil {
+		return err
+	}
 	o.Repaired = func(r Repair) { t.Errorf("repaired: %+v", r) }
 	zxids, err := replayed(o, 0)
 	if err == nil && len(zxids) != int(z) {
 		err = fmt.Errorf("%d of %d are left", len(zxids), z)
 	}
 	return err
+}
+
+// noPadding tells whether the log files end with a record, as they do once the log is closed.
+func noPadding(m *MemFS, dir string) error {
+	names, err := m.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		f, err := m.OpenRead(dir + "/" + name)
+		if err != nil || name == reserveName {
+			continue
+		}
+		size, err := f.Size()
+		last := make([]byte, 1)
+		if _, err := f.ReadAt(last, size-1); err != nil || last[0] != recordEnd {
+			return fmt.Errorf("%s of %d bytes ends with %x; %w", name, size, last, err)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // The power is cut at every change that a log makes whose disk runs full, gets room and runs full
