@@ -1,7 +1,7 @@
 // Package wal keeps the transaction log and the snapshot files, in ZooKeeper's formats.
 //
 // Flow: Append queues → Runner takes the whole queue → Step writes it and syncs once →
-// durable(zxid). At start: Snapshots → SnapshotFile.Open → Replay (repairs a torn tail) →
+// durable(zxid). At start: Pair → Snapshots → SnapshotFile.Open → Replay (repairs a torn tail) →
 // OpenLog. In between: WriteSnapshot, Purge, Read for learners that are far behind.
 //
 // Commit points. A record counts when the fdatasync after it returned, and its file's header
