@@ -184,6 +184,31 @@ func TestStatsReset(t *testing.T) {
 	}
 }
 
+// Connections turned away are counted anew after a reset too, save for Prometheus.
+func TestRefusedConnectionsReset(t *testing.T) {
+	s, _ := oneLoop(t, func(o *Options) { o.Config.MaxClientCnxns = 1 })
+	connectTo(t, s)
+	rejected := func(always bool) (n float64) {
+		for _, m := range s.monitor.Metrics(always) {
+			if m.Name == "connection_rejected" {
+				n = m.Value
+			}
+		}
+		return n
+	}
+	refuse := func(all int64) {
+		t.Helper()
+		dial(t, s).closed()
+		eventually(t, "one more is refused", func() bool { return s.rejected.Load() == all })
+	}
+	refuse(1)
+	s.monitor.ResetStats()
+	refuse(2)
+	if since, all := rejected(false), rejected(true); since != 1 || all != 2 {
+		t.Errorf("one refused before a reset and one after it: %v since, %v in all", since, all)
+	}
+}
+
 // scrapePage is the page for Prometheus; the monitor's last server serves it.
 func scrapePage(t *testing.T, s *Server) string {
 	t.Helper()

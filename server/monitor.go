@@ -37,6 +37,8 @@ type monitor struct {
 	servesMs atomic.Int64 // when it began to serve, on the server's clock
 	trace    atomic.Int64 // the trace mask: kept for who sets it, and without effect
 
+	rejectedBase atomic.Int64 // Server.rejected at the last reset
+
 	restoring atomic.Bool // the core is held for a restore
 	served    []*admin.Server
 }

@@ -285,6 +285,16 @@ func (m *monitor) ResetStats() {
 		return nil
 	})
 	m.rare.reset()
+	m.rejectedBase.Store(m.srv.rejected.Load())
+}
+
+// rejected counts connections that a limit turned away, since the last reset or always.
+func (m *monitor) rejected(always bool) int64 {
+	n := m.srv.rejected.Load()
+	if !always {
+		n -= m.rejectedBase.Load()
+	}
+	return n
 }
 
 // Metrics implements admin.Source.
@@ -299,7 +309,7 @@ func (m *monitor) Metrics(always bool) []metrics.Metric {
 		Znodes: int64(root.NodeCount()), Ephemerals: int64(root.EphemeralCount()),
 		Sessions: int64(root.SessionCount()), DataBytes: root.DataSize(), Watches: m.watchCount(),
 		Connections: m.srv.live.Load(), Outstanding: m.srv.inFlight.Load(),
-		Rejected: m.srv.rejected.Load(), OpenFiles: int64(open), MaxFiles: int64(files),
+		Rejected: m.rejected(always), OpenFiles: int64(open), MaxFiles: int64(files),
 		ReadOnly: m.ReadOnly(), NoLocks: m.srv.lack[wal.LackLocks].Load(),
 		NoDirSync: m.srv.lack[wal.LackDirSync].Load(), Quotas: quotas(root)}
 	rooms := []*metrics.Room{&n.Now.LogDir, &n.Now.DataDir}
